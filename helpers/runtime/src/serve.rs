@@ -1,0 +1,168 @@
+//! The request loop: one connection, one request at a time, one audit line each.
+
+use crate::audit::{Entry, Log};
+use crate::startup::Inherited;
+use protocol::codec::{Decode, Encode, decode, encode};
+use protocol::fd::{Received, receive_frame, send_frame};
+use protocol::handshake::{Hello, HelperKind, HostFacts, MAGIC, Welcome};
+use protocol::version::PROTOCOL_VERSION;
+use protocol::{Answer, Ask, ErrorCode, HelperError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long the loop waits for a request before it calls [`Service::idle`]: children are reaped within a second.
+const IDLE_INTERVAL: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// A response and the descriptors that go with it.
+#[derive(Debug)]
+pub struct Reply<R> {
+    /// The message.
+    pub response: R,
+    /// The descriptors, in the order that the message documents.
+    pub fds: Vec<OwnedFd>,
+}
+
+impl<R> From<R> for Reply<R> {
+    fn from(response: R) -> Self {
+        Reply {
+            response,
+            fds: Vec::new(),
+        }
+    }
+}
+
+/// What one helper does with its requests.
+pub trait Service {
+    /// Its requests.
+    type Request: Decode<()>;
+    /// Its responses.
+    type Response: Encode;
+    /// Which helper it is.
+    const KIND: HelperKind;
+
+    /// What the daemon is told at the handshake.
+    fn facts(&self) -> HostFacts;
+
+    /// How many descriptors must come with a request; any other number is refused.
+    fn descriptors(request: &Self::Request) -> usize;
+
+    /// The operation and the object, for the audit line.
+    fn describe(request: &Self::Request) -> (&'static str, String);
+
+    /// Judges the request by the helper's policy and does it.
+    ///
+    /// # Errors
+    /// What the daemon is told; `Refused` for everything outside the policy.
+    fn handle(&mut self, request: Self::Request, fds: Vec<OwnedFd>) -> Answer<Reply<Self::Response>>;
+
+    /// Called between requests, at least once a second while nothing happens.
+    fn idle(&mut self) {}
+}
+
+/// Serves the connection to its end, which is the daemon's end.
+pub fn forever<S: Service>(inherited: Inherited, mut service: S) -> ExitCode {
+    let Inherited { channel, mut audit } = inherited;
+    match greet::<S>(&channel, &service).and_then(|()| answer_all(&channel, &mut audit, &mut service)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(violation) => {
+            // The peer broke the protocol or is gone within a frame: nothing more is read from it.
+            let entry = Entry {
+                by: None,
+                operation: "connection",
+                object: &violation.to_string(),
+                result: Err(ErrorCode::BadContent),
+                took: Duration::ZERO,
+            };
+            let _ = audit.append(&entry);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn greet<S: Service>(channel: &OwnedFd, service: &S) -> Result<()> {
+    let Some(frame) = receive_frame(channel)? else {
+        return Ok(());
+    };
+    let hello: Hello = decode(&frame.payload).map_err(invalid)?;
+    let welcome = if hello.magic != MAGIC || hello.to != S::KIND {
+        Welcome::WrongPeer
+    } else if hello.version != PROTOCOL_VERSION {
+        Welcome::VersionMismatch(PROTOCOL_VERSION)
+    } else {
+        Welcome::Ready(service.facts())
+    };
+    let ready = matches!(welcome, Welcome::Ready(_));
+    send_frame(channel, frame.id, &encode(&welcome).map_err(invalid)?, &[])?;
+    if ready {
+        Ok(())
+    } else {
+        Err(Error::new(
+            ErrorKind::InvalidData,
+            format!("handshake refused: {hello:?}"),
+        ))
+    }
+}
+
+fn answer_all<S: Service>(channel: &OwnedFd, audit: &mut Log, service: &mut S) -> Result<()> {
+    loop {
+        wait_for_request(channel, service)?;
+        let Some(frame) = receive_frame(channel)? else {
+            return Ok(());
+        };
+        let id = frame.id;
+        let answer = answer_one(frame, audit, service)?;
+        let (answer, fds) = match answer {
+            Ok(reply) => (Ok(reply.response), reply.fds),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let payload = encode::<Answer<S::Response>>(&answer).map_err(invalid)?;
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        send_frame(channel, id, &payload, &borrowed)?;
+    }
+}
+
+fn wait_for_request<S: Service>(channel: &OwnedFd, service: &mut S) -> Result<()> {
+    loop {
+        let mut waiting = [PollFd::new(channel, PollFlags::IN)];
+        match poll(&mut waiting, Some(&IDLE_INTERVAL)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => service.idle(),
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn answer_one<S: Service>(
+    frame: Received,
+    audit: &mut Log,
+    service: &mut S,
+) -> Result<Answer<Reply<S::Response>>> {
+    let Ask { by, request } = decode::<Ask<S::Request>>(&frame.payload).map_err(invalid)?;
+    let (operation, object) = S::describe(&request);
+    let began = Instant::now();
+    let answer = if frame.fds.len() == S::descriptors(&request) {
+        service.handle(request, frame.fds)
+    } else {
+        let detail = format!("{operation} came with {} descriptors", frame.fds.len());
+        Err(HelperError::new(ErrorCode::BadDescriptors, detail))
+    };
+    let result = answer.as_ref().map(|_| ()).map_err(|error| error.code);
+    audit.append(&Entry {
+        by: Some(&by),
+        operation,
+        object: &object,
+        result,
+        took: began.elapsed(),
+    })?;
+    Ok(answer)
+}
+
+fn invalid(error: protocol::CodecError) -> Error {
+    Error::new(ErrorKind::InvalidData, error)
+}

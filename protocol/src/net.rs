@@ -1,0 +1,126 @@
+//! Requests to the net helper: bridges, endpoint pairs, addresses and one rule set per network.
+
+use crate::codec::{Decode, Encode};
+use crate::limits::{ADDRESSES_MAX, LIST_ITEMS_MAX, PORT_RULES_MAX};
+use crate::names::{AnchorName, Bounded, InnerInterfaceName, InterfaceName};
+use std::net::IpAddr;
+
+/// What the net helper can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Request {
+    /// A bridge with these addresses, up. Done if it is there already; its addresses are completed.
+    EnsureBridge {
+        /// The bridge.
+        bridge: InterfaceName,
+        /// The host's addresses on it.
+        addresses: Bounded<AddressPrefix, ADDRESSES_MAX>,
+        /// Largest packet, in bytes; 68 to 65535.
+        mtu: u16,
+    },
+    /// A pair of interfaces: one end on the bridge, the other moved into the jail under its inner name.
+    AttachEndpoint {
+        /// The bridge.
+        bridge: InterfaceName,
+        /// The host's end.
+        host_end: InterfaceName,
+        /// The jail, as its helper's `Created` named it.
+        jid: i32,
+        /// The name of the other end inside.
+        inner: InnerInterfaceName,
+        /// The inside end's hardware address.
+        mac: [u8; 6],
+        /// Largest packet, in bytes; 68 to 65535.
+        mtu: u16,
+    },
+    /// Sets addresses and the default route inside a jail, brings its loopback up. One descriptor comes along: the socket
+    /// that the jail helper made inside.
+    ConfigureInside {
+        /// The interface inside; none configures only the loopback.
+        inner: Option<InnerInterfaceName>,
+        /// Its addresses.
+        addresses: Bounded<AddressPrefix, ADDRESSES_MAX>,
+        /// Default routes, at most one per family.
+        gateways: Bounded<IpAddr, 2>,
+    },
+    /// Removes an interface of ours (a bridge, or a host's end with its pair). Done if it is not there.
+    RemoveInterface {
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// Replaces the whole rule set of one network.
+    LoadRules {
+        /// The rule set.
+        anchor: AnchorName,
+        /// What it holds.
+        rules: Box<RuleSet>,
+    },
+    /// Removes the rule set of one network. Done if it is not there.
+    ClearRules {
+        /// The rule set.
+        anchor: AnchorName,
+    },
+    /// Interfaces of ours, one page in name order, after `after`.
+    List {
+        /// The last name of the previous page; none for the first page.
+        after: Option<InterfaceName>,
+    },
+    /// The address families and prefixes that the host routes now, so that the daemon's pools avoid them.
+    HostPrefixes,
+}
+
+/// An address with its prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct AddressPrefix {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits of the network part: at most 32 or 128.
+    pub prefix_bits: u8,
+}
+
+/// The packet filter rules of one network.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RuleSet {
+    /// The network's bridge.
+    pub bridge: InterfaceName,
+    /// The network's prefixes.
+    pub subnets: Bounded<AddressPrefix, ADDRESSES_MAX>,
+    /// Whether containers reach the outside through address translation.
+    pub masquerade: bool,
+    /// Published ports.
+    pub ports: Bounded<PortRule, PORT_RULES_MAX>,
+}
+
+/// One published port.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PortRule {
+    /// Transport.
+    pub protocol: Transport,
+    /// The host's address; unspecified means any.
+    pub host: IpAddr,
+    /// The host's port.
+    pub host_port: u16,
+    /// The container's address.
+    pub container: IpAddr,
+    /// The container's port.
+    pub container_port: u16,
+}
+
+/// Transport protocols that can be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// What the net helper answers.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Response {
+    /// It is done.
+    Done,
+    /// To `List`.
+    Interfaces(Bounded<InterfaceName, LIST_ITEMS_MAX>),
+    /// To `HostPrefixes`.
+    Prefixes(Bounded<AddressPrefix, LIST_ITEMS_MAX>),
+}

@@ -1,0 +1,87 @@
+//! Requests to the zfs helper: datasets and snapshots below one configured parent.
+//!
+//! On FreeBSD each is an ioctl on `/dev/zfs`; on Linux a dataset is a directory of an overlayfs stack. Order that
+//! both keep: create or clone, mount, fill, unmount, snapshot. A dataset that has a snapshot is not written any more.
+
+use crate::codec::{Decode, Encode};
+use crate::limits::LIST_ITEMS_MAX;
+use crate::names::{Bounded, DatasetName, SnapshotLabel};
+
+/// What the zfs helper can be asked. No request carries descriptors.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Request {
+    /// A new empty file system. Missing parents below the configured one are created. `AlreadyExists` if there.
+    Create {
+        /// The new dataset.
+        dataset: DatasetName,
+    },
+    /// A new file system with the content of a snapshot. `AlreadyExists` if there, `NotFound` without the snapshot.
+    Clone {
+        /// Dataset whose snapshot is the origin.
+        origin: DatasetName,
+        /// The snapshot's label.
+        label: SnapshotLabel,
+        /// The new dataset.
+        dataset: DatasetName,
+    },
+    /// A snapshot of a dataset that is not mounted for writing.
+    Snapshot {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The new snapshot's label.
+        label: SnapshotLabel,
+    },
+    /// Destroys a dataset with its snapshots. `Busy` while mounted or while a clone depends on it; a dataset that is
+    /// not there is `NotFound`.
+    Destroy {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// Space and origin of a dataset.
+    Stats {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// Names of the datasets right below `parent`, in name order, after `after`.
+    List {
+        /// The folder, such as `containers`.
+        parent: DatasetName,
+        /// The last name of the previous page; none for the first page.
+        after: Option<DatasetName>,
+    },
+    /// Space of the configured parent.
+    PoolSpace,
+}
+
+/// What the zfs helper answers.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Response {
+    /// It is done.
+    Done,
+    /// To `Stats`.
+    Stats(DatasetStats),
+    /// To `List`: one page; fewer than the limit means the last.
+    Names(Bounded<DatasetName, LIST_ITEMS_MAX>),
+    /// To `PoolSpace`.
+    Space(PoolSpace),
+}
+
+/// Space of one dataset, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct DatasetStats {
+    /// Freed if the dataset were destroyed (zfsprops(7) `used`; on Linux the overlay's own files).
+    pub used_bytes: u64,
+    /// All data reachable through the dataset (`referenced`).
+    pub referenced_bytes: u64,
+    /// The origin's dataset, for a clone.
+    pub origin: Option<DatasetName>,
+}
+
+/// Space of the configured parent, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct PoolSpace {
+    /// Used by all below the parent.
+    pub used_bytes: u64,
+    /// Still available to it.
+    pub available_bytes: u64,
+}
