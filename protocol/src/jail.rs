@@ -15,8 +15,9 @@ use crate::names::{Bounded, HostName, JailName, Label, MountName, Text};
 pub enum Request {
     /// Makes a jail without processes. Answer: `Created`.
     Create(Box<JailSpec>),
-    /// A datagram socket made inside the jail's network, for the net helper to configure it through. Answer: `Done` with
-    /// one descriptor. `Refused` for a jail that shares the host's network.
+    /// Sockets made inside the jail's network by root, for the net helper to configure it through. Answer: `Done` with one
+    /// descriptor on Linux (AF_INET, datagram) and two on FreeBSD (AF_INET datagram, then PF_ROUTE raw). `Refused` for a
+    /// jail that shares the host's network.
     OpenNetwork {
         /// The jail.
         jail: JailName,

@@ -32,8 +32,9 @@ pub enum Request {
         /// Largest packet, in bytes; 68 to 65535.
         mtu: u16,
     },
-    /// Sets addresses and the default route inside a jail, brings its loopback up. One descriptor comes along: the socket
-    /// that the jail helper made inside.
+    /// Sets addresses and the default route inside a jail, brings its loopback up. The sockets that the jail helper made
+    /// inside come along: on Linux one (AF_INET, datagram), on FreeBSD two (AF_INET datagram, then PF_ROUTE raw, because
+    /// no route can be set through the first there).
     ConfigureInside {
         /// The interface inside; none configures only the loopback.
         inner: Option<InnerInterfaceName>,

@@ -1,8 +1,12 @@
 //! The helpers' jobs, attempted directly: what a confined process must fail at unless the job is its own.
 
 use super::sys;
+use rustix::fs::{AtFlags, CWD, Mode, mkdirat, unlinkat};
 use std::io::Result;
 use std::path::Path;
+
+/// Another process that root may signal and a confined helper may not.
+const INIT: i32 = 1;
 
 /// A job of one helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,22 +41,23 @@ pub struct Places<'a> {
 /// Attempts every job; gives what came of each. What succeeds is undone.
 #[must_use]
 pub fn jobs(places: &Places<'_>) -> Vec<(Job, Result<()>)> {
-    let made =
-        |path: std::path::PathBuf| std::fs::create_dir(&path).and_then(|()| std::fs::remove_dir(&path));
     vec![
-        (Job::Dataset, made(places.pool.join("job"))),
+        (Job::Dataset, make_and_remove(&places.pool.join("job"))),
         (Job::Mount, sys::mount_and_unmount(places.mounts)),
         (Job::Bridge, sys::make_and_remove_bridge("cbjob")),
         (Job::Namespaces, sys::unshare_host_name()),
-        (
-            Job::Signal,
-            sys::probe_signal(rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get())),
-        ),
-        (Job::Tree, made(places.mounts.join("job"))),
+        (Job::Signal, sys::probe_signal(INIT)),
+        (Job::Tree, make_and_remove(&places.mounts.join("job"))),
         (Job::Shadow, std::fs::File::open("/etc/shadow").map(drop)),
         (
             Job::Program,
             std::process::Command::new("/bin/true").status().map(drop),
         ),
     ]
+}
+
+/// mkdirat(2), which a helper's own list may hold, and not mkdir(2), which no list does.
+fn make_and_remove(path: &Path) -> Result<()> {
+    mkdirat(CWD, path, Mode::RWXU)?;
+    Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?)
 }

@@ -1,0 +1,303 @@
+//! `/containers`: parse, ask the service, answer.
+
+use super::body::{channel, empty, json, raw_body, with_type};
+use super::error::ApiError;
+use super::hijack::{self, Streams};
+use super::params::{Params, Read};
+use super::{State, logs};
+use crate::services::Failure;
+use crate::services::containers::inspect::{Surroundings, inspect};
+use crate::services::containers::list::{Query, select, summary};
+use crate::services::containers::{Container, RemoveHow, StopHow};
+use crate::services::processes::hub::Wanted;
+use axum::extract::{Extension, Path, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use axum::Router;
+use bytes::Bytes;
+use docker_api::containers::{
+    CreateRequest, CreateResponse, TopResponse, WaitCondition, WaitError, WaitResponse,
+};
+use docker_api::error;
+use protocol::Principal;
+use protocol::jail::ProcessInfo;
+use tokio::sync::mpsc;
+
+type Answer = Result<Response, ApiError>;
+
+/// The paths of this file.
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route("/containers/create", post(create))
+        .route("/containers/json", get(list))
+        .route("/containers/{id}", delete(remove))
+        .route("/containers/{id}/json", get(inspect_one))
+        .route("/containers/{id}/start", post(start))
+        .route("/containers/{id}/stop", post(stop))
+        .route("/containers/{id}/restart", post(restart))
+        .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/rename", post(rename))
+        .route("/containers/{id}/wait", post(wait))
+        .route("/containers/{id}/attach", post(attach))
+        .route("/containers/{id}/resize", post(resize))
+        .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/logs", get(logs::logs))
+}
+
+async fn create(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    params: Params,
+    request: Request,
+) -> Answer {
+    let (kind, bytes) = raw_body(request).await?;
+    if kind.is_some() && bytes.is_empty() {
+        return Err(ApiError::bad_request("invalid JSON: got EOF while reading request body"));
+    }
+    let read = docker_api::error::read_body::<CreateRequest>(kind.as_deref(), &bytes);
+    let body = read.map_err(|e| ApiError::bad_request(e.to_string()))?;
+    if body == CreateRequest::default() {
+        return Err(ApiError::bad_request(error::CONFIG_EMPTY));
+    }
+    if !params.text("platform").is_empty() {
+        let text = "the platform option of create is not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()).into());
+    }
+    let name = Some(params.text("name").to_owned()).filter(|name| !name.is_empty());
+    let (id, warnings) = state.containers.create(&by, name, body).await?;
+    Ok(json(StatusCode::CREATED, &CreateResponse { id, warnings }))
+}
+
+async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>, params: Params) -> Answer {
+    if params.flag("size") {
+        let text = "the size option of ps is not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()).into());
+    }
+    let limit = params.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|l| *l > 0);
+    let query = Query { all: params.flag("all"), limit, filters: params.filters()? };
+    let chosen = select(state.containers.all(&by).await?, &query)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut shown = Vec::with_capacity(chosen.len());
+    for container in chosen {
+        let image = shown_image(&state, &container).await;
+        shown.push(summary(&container, image));
+    }
+    Ok(json(StatusCode::OK, &shown))
+}
+
+/// The image as the client named it, or its id where that name means another image by now.
+async fn shown_image(state: &State, container: &Container) -> String {
+    let named = &container.config.image;
+    match state.images.find(named).await {
+        Ok(image) if image.id == container.image_id => named.clone(),
+        Ok(_) | Err(_) if container.image_id.is_empty() => named.clone(),
+        Ok(_) | Err(_) => container.image_id.clone(),
+    }
+}
+
+async fn inspect_one(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    if params.flag("size") {
+        let text = "the size option of inspect is not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()).into());
+    }
+    let container = state.containers.find(&by, &id).await?.container;
+    let around = Surroundings {
+        log_path: &state.containers.log_path(&container.id),
+        exec_ids: state.containers.execs_of(&container.id).await?,
+        os: state.os(),
+    };
+    Ok(json(StatusCode::OK, &inspect(&container, &around)))
+}
+
+async fn start(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    let (_, body) = raw_body(request).await?;
+    // docker-py and old clients send an empty object.
+    if !body.is_empty() && body.as_ref() != b"{}" && body.as_ref() != b"null" {
+        return Err(ApiError::bad_request(error::START_WITH_BODY));
+    }
+    state.containers.start(&by, &id).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn how(params: &Params) -> Result<StopHow, ApiError> {
+    let signal = Some(params.text("signal").to_owned()).filter(|signal| !signal.is_empty());
+    Ok(StopHow { signal, timeout_s: params.number("t")? })
+}
+
+async fn stop(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    state.containers.stop(&by, &id, how(&params)?).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn restart(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    state.containers.restart(&by, &id, how(&params)?).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn kill(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    state.containers.kill(&by, &id, params.text("signal")).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn rename(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    state.containers.rename(&by, &id, params.text("name")).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn remove(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    if params.flag("link") {
+        return Err(ApiError::internal("Conflict, cannot remove the default link name of the container"));
+    }
+    let how = RemoveHow { force: params.flag("force"), volumes: params.flag("v") };
+    state.containers.remove(&by, &id, how).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// The head of the answer goes out at once: clients wait for it before they start the container.
+async fn wait(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    let condition = WaitCondition::parse(params.text("condition")).map_err(ApiError::bad_request)?;
+    let over = state.containers.wait(&by, &id, condition).await?;
+    let (sender, body) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::select! {
+            (status_code, message) = over => {
+                let error = Some(WaitError { message }).filter(|error| !error.message.is_empty());
+                let answer = WaitResponse { error, status_code };
+                let text = serde_json::to_string(&answer).unwrap_or_default() + "\n";
+                let _ = sender.send(Bytes::from(text)).await;
+            }
+            () = sender.closed() => {}
+        }
+    });
+    Ok(with_type(StatusCode::OK, "application/json", channel(body)))
+}
+
+async fn attach(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+    request: Request,
+) -> Response {
+    match attach_to(&state, &by, &id, &params, request).await {
+        Ok(response) => response,
+        Err(failure) => hijack::refuse(failure),
+    }
+}
+
+async fn attach_to(
+    state: &State,
+    by: &Principal,
+    id: &str,
+    params: &Params,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let container = state.containers.find(by, id).await?.container;
+    let detach = hijack::detach_keys(params.text("detachKeys"), container.config.tty)?;
+    let wanted = Wanted { stdout: params.flag("stdout"), stderr: params.flag("stderr") };
+    let past = params.flag("logs").then(|| state.containers.log_path(&container.id));
+    let streams = Streams {
+        hub: state.containers.hub(&container.id).await?,
+        wanted,
+        input: params.flag("stdin") && container.config.open_stdin,
+        is_stream: params.flag("stream"),
+        tty: container.config.tty,
+        ends_input: container.config.stdin_once,
+        detach,
+        past,
+    };
+    let version = hijack::version_of(&request);
+    Ok(hijack::answer(request, streams, version))
+}
+
+async fn resize(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    let (rows, columns) = (params.side("h")?, params.side("w")?);
+    let container = state.containers.find(&by, &id).await?.container;
+    let hub = state.containers.hub(&container.id).await?;
+    hub.resize(rows, columns).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(empty(StatusCode::OK))
+}
+
+async fn top(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
+    if !matches!(params.text("ps_args"), "" | "-ef") {
+        let text = "ps arguments other than -ef are not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()).into());
+    }
+    let processes = state.containers.processes(&by, &id).await?;
+    let titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"];
+    Ok(json(
+        StatusCode::OK,
+        &TopResponse {
+            titles: titles.map(str::to_owned).to_vec(),
+            processes: processes.iter().map(process_row).collect(),
+        },
+    ))
+}
+
+/// A line of `ps -ef`.
+fn process_row(process: &ProcessInfo) -> Vec<String> {
+    let started = i64::try_from(process.started_s).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
+    let (hours, minutes, seconds) =
+        (process.cpu_s / 3600, process.cpu_s / 60 % 60, process.cpu_s % 60);
+    vec![
+        process.uid.to_string(),
+        process.pid.to_string(),
+        process.ppid.to_string(),
+        "0".to_owned(),
+        started.map(|at| format!("{:02}:{:02}", at.hour(), at.minute())).unwrap_or_default(),
+        process.terminal.as_str().to_owned(),
+        format!("{hours:02}:{minutes:02}:{seconds:02}"),
+        process.command.as_str().to_owned(),
+    ]
+}

@@ -1,0 +1,51 @@
+//! Query parameters, read as dockerd reads them.
+
+use super::error::ApiError;
+use axum::extract::Query;
+use docker_api::filters::Filters;
+use docker_api::query;
+use std::collections::BTreeMap;
+
+/// The query of a request; where a name stands twice, the last one counts.
+pub(super) type Params = Query<BTreeMap<String, String>>;
+
+/// What handlers read from a query.
+pub(super) trait Read {
+    /// The value, empty where there is none.
+    fn text(&self, name: &str) -> &str;
+
+    /// Docker's rule for switches.
+    fn flag(&self, name: &str) -> bool {
+        query::truthy(self.text(name))
+    }
+
+    /// A whole number; none where there is none.
+    ///
+    /// # Errors
+    /// 500 in Go's words for anything else, as dockerd answers.
+    fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        query::number(self.text(name)).map_err(|error| ApiError::internal(error.to_string()))
+    }
+
+    /// The `filters` argument.
+    ///
+    /// # Errors
+    /// 400 in dockerd's words.
+    fn filters(&self) -> Result<Filters, ApiError> {
+        Filters::parse(self.text("filters")).map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+
+    /// A terminal's side.
+    ///
+    /// # Errors
+    /// 400 in dockerd's words.
+    fn side(&self, name: &'static str) -> Result<u16, ApiError> {
+        query::terminal_side(name, self.text(name)).map_err(ApiError::bad_request)
+    }
+}
+
+impl Read for Params {
+    fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,187 @@
+//! Connections: accepting them, knowing who is there, the version prefix, and the headers of every answer.
+
+use super::State;
+use super::body::with_type;
+use super::error::ApiError;
+use crate::kernel::limits::{CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use docker_api::version::{ApiVersion, VersionRefused};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::Principal;
+use protocol::names::Label;
+use std::convert::Infallible;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+/// How long a client may take to send a request's head. Clients are on this host; a stalled one holds a connection.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Pause after a failed accept, so that a shortage of descriptors does not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every answer says of the server.
+#[derive(Debug)]
+struct Banner {
+    os_type: String,
+    server: String,
+}
+
+/// Serves the API on the inherited socket until the task is stopped.
+///
+/// # Errors
+/// Where the socket cannot be used.
+pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let os_type = state.os_type();
+    let server = format!("Cellblock/{} ({os_type})", env!("CARGO_PKG_VERSION"));
+    let banner = Arc::new(Banner { os_type, server });
+    let router = super::router(state);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (router, banner) = (router.clone(), Arc::clone(&banner));
+                tokio::spawn(async move {
+                    connection(stream, router, banner).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>) {
+    let principal = match principal_of(&stream) {
+        Ok(principal) => principal,
+        Err(error) => return tracing::warn!(%error, "a client whose user is not known"),
+    };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (router, banner, principal) = (router.clone(), Arc::clone(&banner), principal.clone());
+        async move { Ok::<_, Infallible>(answer(request, router, &banner, principal).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(HTTP_HEAD_BYTES_MAX);
+    http.half_close(true);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// The peer of the socket. With no tenants configured there is one.
+fn principal_of(stream: &UnixStream) -> std::io::Result<Principal> {
+    let uid = stream.peer_cred()?.uid();
+    let label = |text: String| Label::new(text).map_err(std::io::Error::other);
+    Ok(Principal { tenant: label("default".to_owned())?, subject: label(format!("uid:{uid}"))? })
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    mut router: Router,
+    banner: &Banner,
+    principal: Principal,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let version = match strip_version(&mut parts.uri) {
+        Ok(version) => version,
+        Err(refused) => return decorate(refuse(&refused), banner),
+    };
+    // dockerd registers HEAD for two paths only; the router would answer it for every GET.
+    let path = parts.uri.path();
+    if parts.method == Method::HEAD && path != "/_ping" && !path.ends_with("/archive") {
+        return decorate(super::error::page_not_found().await.into_response(), banner);
+    }
+    parts.extensions.insert(version);
+    parts.extensions.insert(principal);
+    let request = Request::from_parts(parts, Body::new(body));
+    let response = match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    decorate(response, banner)
+}
+
+/// Takes `/v1.44` off the path; a path without it means the newest version.
+fn strip_version(uri: &mut Uri) -> Result<ApiVersion, VersionRefused> {
+    let path = uri.path();
+    let is_version = |part: &str| {
+        let digits = part.strip_prefix('v')?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        is_number.then(|| digits.to_owned())
+    };
+    let mut parts = path.splitn(3, '/');
+    let first = parts.nth(1).unwrap_or_default();
+    let Some(digits) = is_version(first) else { return Ok(ApiVersion::MAX) };
+    let version = ApiVersion::negotiate(&digits)?;
+    let rest = format!("/{}", parts.next().unwrap_or_default());
+    let with_query = match uri.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest,
+    };
+    // What was a path is one without its first part.
+    *uri = with_query.parse().unwrap_or_default();
+    Ok(version)
+}
+
+/// dockerd says "too old" in plain text and "too new" in JSON.
+fn refuse(refused: &VersionRefused) -> Response {
+    match refused {
+        VersionRefused::TooOld(_) => with_type(
+            StatusCode::BAD_REQUEST,
+            "text/plain; charset=utf-8",
+            Body::from(format!("{refused}\n")),
+        ),
+        VersionRefused::TooNew(_) => ApiError::bad_request(refused.to_string()).into_response(),
+        VersionRefused::NotAVersion => {
+            ApiError::new(StatusCode::NOT_FOUND, docker_api::error::PAGE_NOT_FOUND).into_response()
+        }
+    }
+}
+
+fn decorate(mut response: Response, banner: &Banner) -> Response {
+    let headers = response.headers_mut();
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    put("Api-Version", &ApiVersion::MAX.to_string());
+    put("Docker-Experimental", "false");
+    put("Ostype", &banner.os_type);
+    put("Server", &banner.server);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(text: &str) -> (String, Result<ApiVersion, String>) {
+        let mut uri: Uri = text.parse().unwrap();
+        let version = strip_version(&mut uri).map_err(|refused| refused.to_string());
+        (uri.to_string(), version)
+    }
+
+    #[test]
+    fn the_version_is_taken_off_the_path() {
+        assert_eq!(stripped("/v1.44/info?a=b").0, "/info?a=b");
+        assert_eq!(stripped("/info").0, "/info");
+        assert_eq!(stripped("/version").0, "/version");
+        assert!(stripped("/v9.99/info").1.unwrap_err().contains("too new"));
+        assert!(stripped("/v1.10/info").1.unwrap_err().contains("too old"));
+    }
+}

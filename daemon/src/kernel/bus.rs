@@ -1,0 +1,71 @@
+//! News: one bounded stream of events for everybody who listens, with the last ones kept for replay.
+//!
+//! Publishing never waits. A listener that falls [`EVENTS_QUEUE_MAX`] events behind is told so and dropped; the
+//! daemon's memory is not its.
+
+use super::limits::{EVENTS_KEPT_MAX, EVENTS_QUEUE_MAX};
+use docker_api::events::{EventActor, EventMessage};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast;
+
+/// The handle that services publish through and the edge listens on.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    live: broadcast::Sender<Arc<EventMessage>>,
+    kept: Arc<Mutex<VecDeque<Arc<EventMessage>>>>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Bus { live: broadcast::channel(EVENTS_QUEUE_MAX).0, kept: Arc::default() }
+    }
+}
+
+impl Bus {
+    /// Publishes `kind` `action` about `id`, now.
+    pub fn publish(&self, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
+        let actor = EventActor { id: id.to_owned(), attributes };
+        let event = Arc::new(EventMessage::new(kind, action, actor, crate::services::clock::now_ns()));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == EVENTS_KEPT_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::clone(&event));
+        // Sent under the lock, so that a listener who reads the kept ones sees each event once. No listener is fine.
+        let _ = self.live.send(event);
+    }
+
+    /// What was kept, oldest first, and everything from then on.
+    #[must_use]
+    pub fn listen(&self) -> (Vec<Arc<EventMessage>>, broadcast::Receiver<Arc<EventMessage>>) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.iter().cloned().collect(), self.live.subscribe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_sees_each_event_once() {
+        let bus = Bus::default();
+        bus.publish("container", "create", "a", BTreeMap::new());
+        let (kept, mut live) = bus.listen();
+        bus.publish("container", "start", "a", BTreeMap::new());
+        assert_eq!(kept.len(), 1);
+        assert_eq!(live.try_recv().unwrap().action, "start");
+        assert!(live.try_recv().is_err());
+    }
+
+    #[test]
+    fn only_the_last_events_are_kept() {
+        let bus = Bus::default();
+        for number in 0..=EVENTS_KEPT_MAX {
+            bus.publish("container", &number.to_string(), "a", BTreeMap::new());
+        }
+        let (kept, _) = bus.listen();
+        assert_eq!((kept.len(), kept[0].action.as_str()), (EVENTS_KEPT_MAX, "1"));
+    }
+}

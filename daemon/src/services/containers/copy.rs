@@ -1,0 +1,134 @@
+//! `docker cp`: a path's facts, a path as a tar stream, a tar stream into a directory.
+
+use super::roots::RootGuard;
+use super::state::Container;
+use super::verbs::Containers;
+use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
+use crate::services::Failure;
+use crate::transport::TransportError;
+use crate::transport::archive::Packing;
+use docker_api::error;
+use protocol::archive::{Extract, FileKind, Owner, PathStat, Replace, Whiteouts};
+use protocol::names::RelPath;
+use protocol::{ErrorCode, Principal};
+use std::sync::Arc;
+use tokio::io::AsyncRead;
+
+/// A container's tree, mounted for as long as this lives.
+#[derive(Debug)]
+pub struct Tree {
+    containers: Containers,
+    by: Principal,
+    container: Arc<Container>,
+    /// As the client named it, for messages.
+    named: String,
+    root: RootGuard,
+}
+
+impl Containers {
+    /// Opens a container's tree.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the mount helper answers.
+    pub async fn tree(&self, by: &Principal, text: &str) -> Result<Tree, Failure> {
+        let container = self.find(by, text).await?.container;
+        let root = self.root(by, &container).await?;
+        Ok(Tree { containers: self.clone(), by: by.clone(), container, named: text.to_owned(), root })
+    }
+}
+
+/// A client's path as a path beneath the root: `.`, `..` and slashes are taken away as text, as dockerd does.
+fn beneath(path: &str) -> Result<RelPath, Failure> {
+    let absolute = format!("/{path}");
+    let clean = super::mounts::clean(&absolute).unwrap_or_default();
+    Ok(RelPath::new(clean.trim_start_matches('/'))?)
+}
+
+impl Tree {
+    fn missing(&self, path: &str, error: TransportError) -> Failure {
+        if error.is_not_found() {
+            Failure::NotFound(error::no_such_file(path, &self.named))
+        } else {
+            Failure::from(error)
+        }
+    }
+
+    /// What a path is.
+    ///
+    /// # Errors
+    /// `NotFound` in dockerd's words; `System` for a file named as a directory.
+    pub async fn stat(&self, path: &str) -> Result<PathStat, Failure> {
+        let archive = &self.containers.0.helpers.archive;
+        let stat = archive.stat(&self.by, self.root.mount_name(), beneath(path)?).await;
+        let stat = stat.map_err(|error| self.missing(path, error))?;
+        if path.len() > 1 && path.ends_with('/') && stat.kind != FileKind::Directory {
+            return Err(Failure::System(format!("lstat {path}: not a directory")));
+        }
+        Ok(stat)
+    }
+
+    /// A path as a tar stream, named by its last part.
+    ///
+    /// # Errors
+    /// See [`TransportError`]; that the path does not exist is told by the stream's end.
+    pub async fn pack(&self, path: &str) -> Result<Packing, Failure> {
+        let path = beneath(path)?;
+        let last = path.as_str().rsplit('/').next().unwrap_or_default();
+        // The root itself is packed under the name `.` would have: its content stands at the top.
+        let name = RelPath::new(last)?;
+        Ok(self.containers.0.helpers.archive.pack(&self.by, self.root.mount_name(), path, name).await?)
+    }
+
+    /// Extracts a tar stream into a directory.
+    ///
+    /// # Errors
+    /// `NotFound` or `Invalid` for the directory, `System` in dockerd's words for what the stream holds.
+    pub async fn unpack(
+        &self,
+        path: &str,
+        replace: Replace,
+        from: impl AsyncRead + Unpin,
+    ) -> Result<(), Failure> {
+        let stat = self.stat(path).await?;
+        let resolved = if stat.kind == FileKind::Symlink {
+            let target = self.containers.0.helpers.archive.stat(
+                &self.by,
+                self.root.mount_name(),
+                stat.resolved.clone(),
+            );
+            let target = target.await.map_err(|error| self.missing(path, error))?;
+            (target.kind, stat.resolved)
+        } else {
+            (stat.kind, beneath(path)?)
+        };
+        let (FileKind::Directory, path) = resolved else {
+            return Err(Failure::Invalid(error::ARCHIVE_NOT_A_DIRECTORY.to_owned()));
+        };
+        if self.container.host_config.readonly_rootfs && !self.is_on_a_mount(&path) {
+            return Err(Failure::Invalid(error::ARCHIVE_READ_ONLY.to_owned()));
+        }
+        let extract = Extract {
+            root: self.root.mount_name(),
+            path,
+            whiteouts: Whiteouts::Plain,
+            replace,
+            owner: Owner::FromArchive,
+            content_bytes_max: LAYER_CONTENT_BYTES_MAX,
+            entries_max: LAYER_ENTRIES_MAX,
+        };
+        match self.containers.0.helpers.archive.extract(&self.by, extract, from).await {
+            Ok(_) => Ok(()),
+            Err(TransportError::Helper(error)) if error.code == ErrorCode::BadContent => {
+                Err(Failure::System(error.detail.as_str().to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_on_a_mount(&self, path: &RelPath) -> bool {
+        let path = format!("/{}", path.as_str());
+        self.container.mounts.iter().filter(|plan| plan.writable).any(|plan| {
+            path.strip_prefix(&plan.destination).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}

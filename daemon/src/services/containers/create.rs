@@ -1,0 +1,247 @@
+//! `docker create`: judge the request, merge it with the image, clone the image's last layer.
+
+use super::messages::{Forget, Reserve};
+use super::state::{Container, Event, MountSource, Phase};
+use super::verbs::Deps;
+use super::{mounts, refuse};
+use crate::services::images::Image;
+use crate::services::{Failure, clock, naming};
+use crate::store::Kind;
+use docker_api::containers::{ContainerConfig, CreateRequest};
+use docker_api::error;
+use docker_api::image_config::ImageConfig;
+use protocol::Principal;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Adjectives and nouns of made-up names: 32 of each give a thousand; a number follows when one is taken.
+const ADJECTIVES: [&str; 32] = [
+    "amber", "bold", "brisk", "calm", "clever", "crisp", "deft", "eager", "fair", "fleet", "gentle", "glad",
+    "grand", "keen", "kind", "light", "lively", "lucid", "merry", "mild", "neat", "noble", "quick", "quiet",
+    "rapid", "sharp", "smooth", "solid", "steady", "swift", "tidy", "warm",
+];
+const NOUNS: [&str; 32] = [
+    "anchor", "badger", "beacon", "birch", "cedar", "comet", "coral", "crane", "delta", "ember", "falcon", "fjord",
+    "grove", "harbor", "heron", "island", "juniper", "lagoon", "lantern", "lynx", "maple", "meadow", "otter",
+    "pebble", "pine", "raven", "ridge", "river", "sparrow", "summit", "tundra", "willow",
+];
+
+/// How often a made-up name is tried before it gets a number that cannot be taken.
+const NAME_TRIES_MAX: u32 = 8;
+
+/// Makes a container; gives its id and warnings.
+///
+/// # Errors
+/// `Invalid` and `Unsupported` for the request, `NotFound` for the image, `Conflict` for the name; nothing is left behind.
+pub(super) async fn create(
+    deps: &Deps,
+    by: &Principal,
+    name: Option<String>,
+    request: CreateRequest,
+) -> Result<(String, Vec<String>), Failure> {
+    let name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()).filter(|n| !n.is_empty());
+    if let Some(bad) = name.as_ref().filter(|name| !error::is_container_name(name)) {
+        return Err(Failure::Invalid(error::invalid_container_name(bad)));
+    }
+    refuse::check(&request)?;
+    let image = match request.config.image.as_str() {
+        "" => None,
+        wanted => Some(deps.images.find(wanted).await?),
+    };
+    let container = assemble(by, image.as_deref(), request)?;
+    let id = container.id.clone();
+    let container = reserve(deps, container, name).await?;
+    match build(deps, by, &container).await {
+        Ok(()) => {
+            deps.tell(&container, "create", &[]);
+            Ok((id, Vec::new()))
+        }
+        Err(failure) => {
+            undo(deps, by, &id).await;
+            Err(failure)
+        }
+    }
+}
+
+fn assemble(by: &Principal, image: Option<&Image>, request: CreateRequest) -> Result<Container, Failure> {
+    let CreateRequest { mut config, mut host_config, networking_config } = request;
+    let id = naming::new_id();
+    if let Some(image) = image {
+        merge(&mut config, &image.config.config);
+    }
+    if config.hostname.is_empty() {
+        config.hostname = id.get(..12).unwrap_or(&id).to_owned();
+    }
+    host_config.fill_defaults();
+    let command = [config.entrypoint.clone(), config.cmd.clone()].into_iter().flatten().flatten();
+    let mut command = command.skip_while(String::is_empty);
+    let path = command.next().ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
+    let args: Vec<String> = command.collect();
+    let mounts = mounts::plan(&config, &host_config)?;
+    Ok(Container {
+        id,
+        name: String::new(),
+        tenant: by.tenant.as_str().to_owned(),
+        created_ns: clock::now_ns(),
+        image_id: image.map(|image| image.id.clone()).unwrap_or_default(),
+        image_os: image.map_or_else(|| "linux".to_owned(), |image| image.config.os.clone()),
+        chain: image.map(|image| image.chain.clone()).unwrap_or_default(),
+        config,
+        host_config,
+        networking: networking_config,
+        path,
+        args,
+        mounts,
+        phase: Phase::Created,
+        started_ns: 0,
+        finished_ns: 0,
+        exit_code: 0,
+        error: String::new(),
+        exits: 0,
+        endpoint: None,
+    })
+}
+
+/// dockerd's rule for what comes from the image where the request says nothing.
+fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
+    let ContainerConfig { user, working_dir, stop_signal, .. } = config;
+    for (own, from_image) in
+        [(user, &image.user), (working_dir, &image.working_dir), (stop_signal, &image.stop_signal)]
+    {
+        if own.is_empty() {
+            own.clone_from(from_image);
+        }
+    }
+    if config.entrypoint.as_ref().is_none_or(Vec::is_empty) {
+        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+            config.cmd.clone_from(&image.cmd);
+        }
+        if config.entrypoint.is_none() {
+            config.entrypoint.clone_from(&image.entrypoint);
+        }
+    }
+    let name_of = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    let mut env = config.env.take().unwrap_or_default();
+    for entry in image.env.iter().flatten() {
+        if !env.iter().any(|own| name_of(own) == name_of(entry)) {
+            env.push(entry.clone());
+        }
+    }
+    config.env = Some(env);
+    let mut labels = image.labels.clone().unwrap_or_default();
+    labels.extend(config.labels.take().unwrap_or_default());
+    config.labels = Some(labels);
+    for (own, from_image) in
+        [(&mut config.exposed_ports, &image.exposed_ports), (&mut config.volumes, &image.volumes)]
+    {
+        if let Some(set) = from_image {
+            own.get_or_insert_default().extend(set.iter().map(|(key, value)| (key.clone(), *value)));
+        }
+    }
+    if config.shell.is_none() {
+        config.shell.clone_from(&image.shell);
+    }
+}
+
+/// Puts the container in the table, under its name or a made-up one, and writes it down before anything is done.
+async fn reserve(deps: &Deps, mut container: Container, name: Option<String>) -> Result<Arc<Container>, Failure> {
+    let mut tries = 0;
+    let found = loop {
+        container.name = name.clone().unwrap_or_else(|| made_up_name(tries));
+        match deps.table.ask(Reserve(Box::new(container.clone()))).await? {
+            Ok(found) => break found,
+            Err(taken) if name.is_some() => {
+                return Err(Failure::Conflict(taken.to_string()));
+            }
+            Err(_) => tries += 1,
+        }
+    };
+    if let Err(error) = deps.store.put(Kind::Container, &container.id, &container).await {
+        deps.table.ask(Forget { id: container.id }).await?;
+        return Err(error.into());
+    }
+    Ok(found.container)
+}
+
+fn made_up_name(tries: u32) -> String {
+    let [first, second, third, fourth] = naming::random::<4>();
+    let adjective = ADJECTIVES[usize::from(first) % ADJECTIVES.len()];
+    let noun = NOUNS[usize::from(second) % NOUNS.len()];
+    if tries < NAME_TRIES_MAX {
+        format!("{adjective}_{noun}")
+    } else {
+        format!("{adjective}_{noun}{}", u32::from(third) << 8 | u32::from(fourth))
+    }
+}
+
+async fn build(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
+    let dataset = naming::container_dataset(&container.id)?;
+    match container.chain.last() {
+        Some(top) => {
+            let origin = naming::image_dataset(top)?;
+            deps.helpers.zfs.clone_snapshot(by, origin, naming::layer_label()?, dataset).await?;
+        }
+        None => deps.helpers.zfs.create(by, dataset).await?,
+    }
+    for mount in &container.mounts {
+        if let MountSource::Volume { name } = &mount.source {
+            deps.volumes.ensure(by, name).await?;
+        }
+    }
+    let directory = deps.directory(&container.id);
+    tokio::fs::create_dir_all(&directory).await.map_err(|e| Failure::System(e.to_string()))
+}
+
+async fn undo(deps: &Deps, by: &Principal, id: &str) {
+    // Best effort: what cannot be undone now is found by the next start of the daemon, since the row says what was begun.
+    let _ = deps.change(id, Event::RemovalBegan).await;
+    let removed = super::remove::erase(deps, by, id, &[]).await;
+    if let Err(error) = removed {
+        tracing::warn!(%error, container = id, "a half-made container was not removed");
+    }
+}
+
+/// The labels of a container, never absent in answers.
+#[must_use]
+pub(super) fn labels(config: &ContainerConfig) -> BTreeMap<String, String> {
+    config.labels.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: &[&str]) -> Option<Vec<String>> {
+        Some(items.iter().map(|item| (*item).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_command_replaces_the_images_and_an_entrypoint_drops_it() {
+        let image = ImageConfig { cmd: list(&["c"]), entrypoint: list(&["e"]), ..ImageConfig::default() };
+        let merged = |entrypoint: Option<Vec<String>>, cmd: Option<Vec<String>>| {
+            let mut config = ContainerConfig { entrypoint, cmd, ..ContainerConfig::default() };
+            merge(&mut config, &image);
+            (config.entrypoint, config.cmd)
+        };
+        assert_eq!(merged(None, None), (list(&["e"]), list(&["c"])));
+        assert_eq!(merged(None, list(&["x"])), (list(&["e"]), list(&["x"])));
+        assert_eq!(merged(list(&["y"]), None), (list(&["y"]), None));
+        assert_eq!(merged(list(&[""]), None), (list(&[""]), None));
+    }
+
+    #[test]
+    fn the_requests_environment_and_labels_come_over_the_images() {
+        let label = |value: &str| Some(BTreeMap::from([("l".to_owned(), value.to_owned())]));
+        let image = ImageConfig { env: list(&["A=1", "B=1"]), labels: label("image"), ..ImageConfig::default() };
+        let mut config =
+            ContainerConfig { env: list(&["B=2"]), labels: label("own"), ..ContainerConfig::default() };
+        merge(&mut config, &image);
+        assert_eq!((config.env, config.labels), (list(&["B=2", "A=1"]), label("own")));
+    }
+
+    #[test]
+    fn made_up_names_are_container_names() {
+        assert!(error::is_container_name(&made_up_name(0)));
+        assert!(error::is_container_name(&made_up_name(NAME_TRIES_MAX)));
+    }
+}

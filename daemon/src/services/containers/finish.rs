@@ -1,0 +1,122 @@
+//! The end of a run: seeing it, taking away what the start made, telling everybody.
+
+use super::state::{Container, Event, MountSource};
+use super::verbs::Deps;
+use super::{endpoint, start};
+use crate::services::processes::Ended;
+use crate::services::{Failure, naming};
+use docker_api::containers::WaitCondition;
+use protocol::Principal;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Goes on watching a run in the background until its end.
+pub(super) fn watch(deps: &Arc<Deps>, by: &Principal, container: &Arc<Container>, running: Ended) {
+    let (deps, by, container) = (Arc::clone(deps), by.clone(), Arc::clone(container));
+    tokio::spawn(async move {
+        let Ended { exit_code, process_over, .. } = running;
+        let _ = process_over.await;
+        // What the first process left behind ends now, so that the output ends too.
+        remove_jail(&deps, &by, &container.id).await;
+        let exit_code = exit_code.await.unwrap_or(255);
+        ended(&deps, &by, &container.id, exit_code).await;
+    });
+}
+
+/// Takes away what a run needed, then tells that it is over.
+pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code: i64) {
+    let Ok(Some(view)) = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await else { return };
+    let container = Arc::clone(&view.borrow());
+    tear_down(deps, by, &container).await;
+    let container = match deps.change(id, Event::Ended { exit_code }).await {
+        Ok(container) => container,
+        Err(error) => {
+            tracing::error!(%error, container = id, "the end of a run was not recorded");
+            return;
+        }
+    };
+    let ran_s = (container.finished_ns - container.started_ns) / 1_000_000_000;
+    let extra = [("exitCode", exit_code.to_string()), ("execDuration", ran_s.to_string())];
+    deps.tell(&container, "die", &extra);
+    if container.host_config.auto_remove {
+        super::remove::auto_remove(deps, by, &container).await;
+    }
+}
+
+async fn remove_jail(deps: &Deps, by: &Principal, id: &str) {
+    let removed = match naming::jail(id) {
+        Ok(jail) => deps.helpers.jail.remove(by, jail).await.map_err(Failure::from),
+        Err(bad) => Err(bad.into()),
+    };
+    report(id, "jail", removed);
+}
+
+/// Takes away jail, link, mounts and kept descriptors. Each is fine where it is gone already, so this may be called at any
+/// time for a container that does not run.
+pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container) {
+    let id = &container.id;
+    remove_jail(deps, by, id).await;
+    report(id, "link", endpoint::disconnect(deps, by, container).await);
+    // What lies below the root goes with it; a root that `docker cp` still uses is unmounted by that.
+    report(id, "root", deps.roots.let_go(id).await);
+    for plan in &container.mounts {
+        if let MountSource::Volume { name } = &plan.source {
+            report(id, "volume", deps.volumes.leave(by, name, id).await);
+        }
+    }
+    if let Err(error) = deps.launcher.forget(&start::keep_key(id)) {
+        tracing::warn!(%error, container = id, "the launcher does not answer");
+    }
+    if container.endpoint.is_some() {
+        report(id, "address", deps.change(id, Event::Placed(None)).await.map(|_| ()));
+    }
+}
+
+fn report(id: &str, what: &str, result: Result<(), Failure>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, container = id, what, "not taken away");
+    }
+}
+
+/// Waits as `POST /containers/{id}/wait` does; gives the exit code and the error of a failed start.
+pub(super) async fn wait(mut view: watch::Receiver<Arc<Container>>, condition: WaitCondition) -> (i64, String) {
+    let exits_before = view.borrow().exits;
+    loop {
+        let (is_over, answer) = {
+            let now = view.borrow_and_update();
+            let is_over = match condition {
+                WaitCondition::NotRunning => !now.is_running(),
+                WaitCondition::NextExit => now.exits > exits_before,
+                WaitCondition::Removed => false,
+            };
+            (is_over, (now.exit_code, now.error.clone()))
+        };
+        // A container that is forgotten has been removed.
+        if is_over || view.changed().await.is_err() {
+            return answer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Phase, tests::container};
+    use super::*;
+
+    #[tokio::test]
+    async fn conditions_wait_for_different_things() {
+        let created = Arc::new(container(Phase::Created));
+        let (sender, view) = watch::channel(Arc::clone(&created));
+        assert_eq!(wait(view.clone(), WaitCondition::NotRunning).await.0, 0);
+        let next = tokio::spawn(wait(view.clone(), WaitCondition::NextExit));
+        let removed = tokio::spawn(wait(view, WaitCondition::Removed));
+        tokio::task::yield_now().await;
+        let mut over = Container::clone(&created);
+        (over.phase, over.exits, over.exit_code) = (Phase::Exited, 1, 3);
+        sender.send_replace(Arc::new(over));
+        assert_eq!(next.await.unwrap().0, 3);
+        assert!(!removed.is_finished());
+        drop(sender);
+        assert_eq!(removed.await.unwrap().0, 3);
+    }
+}

@@ -1,0 +1,51 @@
+//! CONTAINERS (rank 2): what containers exist and what state each is in.
+//!
+//! ```text
+//!            create             start              its process ends
+//! (nothing) ────────▶ Created ────────▶ Running ──────────────────▶ Exited
+//!                        │                 ▲                           │
+//!                        │                 └──────── start ────────────┤
+//!                        ▼ remove                                      ▼ remove
+//!                     Removing ───────────────▶ (nothing), or Dead where removal failed
+//! ```
+//!
+//! | message | asked by | answered with |
+//! |---|---|---|
+//! | `Reserve` | create | the container is in the table under its name, or who has the name |
+//! | `Find` | everybody | the container that an id, a name or an id's beginning means |
+//! | `All` | list, prune | every container |
+//! | `Change` | verbs | the container after an event of the state machine, or why not |
+//! | `Forget` | remove | it is gone |
+//! | `Watch` | wait | a view that changes when the container does |
+//!
+//! The table is the actor's; verbs (`create`, `start`, `stop`, `remove`, …) are plain functions that hold the container's own
+//! lock, ask the helpers, and tell the table what happened. They run in tasks of their own, so a client that
+//! hangs up does not leave half of one.
+
+mod actor;
+pub mod copy;
+mod create;
+mod endpoint;
+mod files;
+mod finish;
+pub mod inspect;
+pub mod list;
+pub mod messages;
+mod mounts;
+mod process;
+mod refuse;
+mod remove;
+mod roots;
+mod start;
+mod state;
+mod stop;
+mod user;
+mod verbs;
+
+pub use actor::{ContainersActor, Table, TableBusy};
+pub use messages::FindError;
+pub use remove::How as RemoveHow;
+pub use roots::{RootGuard, Roots};
+pub use state::{Container, Endpoint, Event, MountPlan, MountSource, Phase, Refusal};
+pub use stop::How as StopHow;
+pub use verbs::{Containers, Deps, ExecSpec};

@@ -1,0 +1,273 @@
+//! Options that are refused, each with its reason: nothing is accepted and ignored.
+
+use crate::services::Failure;
+use docker_api::containers::{ContainerConfig, CreateRequest};
+use docker_api::host_config::HostConfig;
+
+/// Refuses what dockerd would refuse and what this daemon cannot do yet.
+///
+/// # Errors
+/// `Invalid` for a bad value (in dockerd's words), `Unsupported` for a good one that is not supported.
+pub(super) fn check(request: &CreateRequest) -> Result<(), Failure> {
+    check_config(&request.config)?;
+    check_modes(&request.host_config)?;
+    check_policies(&request.host_config)?;
+    check_resources(&request.host_config)?;
+    check_network_options(&request.host_config)?;
+    check_security(&request.host_config)
+}
+
+fn invalid(text: impl Into<String>) -> Failure {
+    Failure::Invalid(text.into())
+}
+
+/// The answer to an option that has a meaning which this daemon does not give it yet.
+fn unsupported(what: &str) -> Result<(), Failure> {
+    Err(Failure::Unsupported(format!("{what} is not supported by cellblock yet")))
+}
+
+fn check_config(config: &ContainerConfig) -> Result<(), Failure> {
+    let bad_variable = |entry: &&String| entry.is_empty() || entry.starts_with('=');
+    if let Some(bad) = config.env.iter().flatten().find(bad_variable) {
+        return Err(invalid(format!("invalid environment variable: {bad}")));
+    }
+    let cwd = &config.working_dir;
+    if !cwd.is_empty() && !cwd.starts_with('/') {
+        let text = format!("the working directory '{cwd}' is invalid, it needs to be an absolute path");
+        return Err(invalid(text));
+    }
+    if !config.stop_signal.is_empty() {
+        super::stop::parse_signal(&config.stop_signal)
+            .ok_or_else(|| invalid(format!("invalid signal: {}", config.stop_signal)))?;
+    }
+    let test = config.healthcheck.as_ref().and_then(|health| health.test.as_ref());
+    match test.and_then(|test| test.first()).map(String::as_str) {
+        None | Some("NONE") => Ok(()),
+        Some(_) => unsupported("a health check"),
+    }
+}
+
+fn check_modes(host: &HostConfig) -> Result<(), Failure> {
+    match host.ipc_mode.as_str() {
+        "" | "private" => {}
+        "none" | "shareable" | "host" => return unsupported(&format!("IPC mode {}", host.ipc_mode)),
+        other if other.starts_with("container:") => return unsupported("IPC mode container"),
+        other => return Err(invalid(format!("invalid IPC mode: {other}"))),
+    }
+    match host.pid_mode.as_str() {
+        "" => {}
+        "host" => return unsupported("PID mode host"),
+        other if other.starts_with("container:") => return unsupported("PID mode container"),
+        other => return Err(invalid(format!("invalid PID mode: {other}"))),
+    }
+    match host.uts_mode.as_str() {
+        "" => {}
+        "host" => return unsupported("UTS mode host"),
+        other => return Err(invalid(format!("invalid UTS mode: {other}"))),
+    }
+    if !host.userns_mode.is_empty() && host.userns_mode != "host" {
+        return Err(invalid(format!("invalid user namespace mode: {}", host.userns_mode)));
+    }
+    match host.cgroupns_mode.as_str() {
+        "" | "private" => Ok(()),
+        "host" => unsupported("cgroup namespace mode host"),
+        other => Err(invalid(format!("invalid cgroup namespace mode: {other}"))),
+    }
+}
+
+fn check_policies(host: &HostConfig) -> Result<(), Failure> {
+    match host.restart_policy.name.as_str() {
+        "" | "no" if host.restart_policy.maximum_retry_count != 0 => {
+            return Err(invalid(
+                "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+            ));
+        }
+        "" | "no" => {}
+        known @ ("always" | "unless-stopped" | "on-failure") => {
+            if host.auto_remove {
+                return Err(invalid("can't create 'AutoRemove' container with restart policy"));
+            }
+            return unsupported(&format!("restart policy {known}"));
+        }
+        other => {
+            return Err(invalid(format!(
+                "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+            )));
+        }
+    }
+    match host.log_config.kind.as_str() {
+        "" | "json-file" => {}
+        known @ ("local" | "none" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk"
+        | "gcplogs" | "etwlogs") => return unsupported(&format!("log driver {known}")),
+        other => {
+            let text = format!("error looking up logging plugin {other}: plugin \"{other}\" not found");
+            return Err(invalid(text));
+        }
+    }
+    match host.log_config.config.iter().flatten().next() {
+        None => {}
+        Some((known, _))
+            if matches!(
+                known.as_str(),
+                "max-file" | "max-size" | "compress" | "labels" | "labels-regex" | "env" | "env-regex" | "tag"
+            ) =>
+        {
+            return unsupported(&format!("log option {known}"));
+        }
+        Some((other, _)) => {
+            return Err(invalid(format!("unknown log opt '{other}' for json-file log driver")));
+        }
+    }
+    match host.runtime.as_str() {
+        "" | "cellblock" => Ok(()),
+        other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),
+    }
+}
+
+fn check_resources(host: &HostConfig) -> Result<(), Failure> {
+    if host.shm_size < 0 {
+        return Err(invalid("SHM size can not be less than 0"));
+    }
+    let limits = [
+        ("--memory", host.memory != 0),
+        ("--memory-swap", host.memory_swap != 0),
+        ("--memory-reservation", host.memory_reservation != 0),
+        ("--memory-swappiness", host.memory_swappiness.is_some_and(|value| value != -1)),
+        ("--kernel-memory", host.kernel_memory != 0 || host.kernel_memory_tcp != 0),
+        ("--oom-kill-disable", host.oom_kill_disable == Some(true)),
+        ("--oom-score-adj", host.oom_score_adj != 0),
+        ("--cpus", host.nano_cpus != 0),
+        ("--cpu-shares", host.cpu_shares != 0),
+        ("--cpu-period", host.cpu_period != 0),
+        ("--cpu-quota", host.cpu_quota != 0),
+        ("--cpu-rt-period", host.cpu_realtime_period != 0),
+        ("--cpu-rt-runtime", host.cpu_realtime_runtime != 0),
+        ("--cpuset-cpus", !host.cpuset_cpus.is_empty()),
+        ("--cpuset-mems", !host.cpuset_mems.is_empty()),
+        ("--cgroup-parent", !host.cgroup_parent.is_empty() || !host.cgroup.is_empty()),
+        ("--pids-limit", host.pids_limit.is_some_and(|value| value > 0)),
+        ("--ulimit", some(host.ulimits.as_ref())),
+        ("--blkio-weight", host.blkio_weight != 0 || some(host.blkio_weight_device.as_ref())),
+        ("--device-read-bps", some(host.blkio_device_read_bps.as_ref())),
+        ("--device-write-bps", some(host.blkio_device_write_bps.as_ref())),
+        ("--device-read-iops", some(host.blkio_device_read_iops.as_ref())),
+        ("--device-write-iops", some(host.blkio_device_write_iops.as_ref())),
+        ("--cpu-count", host.cpu_count != 0),
+        ("--cpu-percent", host.cpu_percent != 0),
+        ("--io-maxiops", host.io_maximum_iops != 0),
+        ("--io-maxbandwidth", host.io_maximum_bandwidth != 0),
+        ("--isolation", !matches!(host.isolation.as_str(), "" | "default")),
+        ("--storage-opt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty())),
+    ];
+    first_set(&limits)
+}
+
+fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
+    let published = host.port_bindings.as_ref().is_some_and(|ports| !ports.is_empty());
+    let options = [
+        ("publishing ports (-p)", published || host.publish_all_ports),
+        ("--link", some(host.links.as_ref())),
+        ("--dns", some(host.dns.as_ref())),
+        ("--dns-option", some(host.dns_options.as_ref())),
+        ("--dns-search", some(host.dns_search.as_ref())),
+        ("--volumes-from", some(host.volumes_from.as_ref())),
+    ];
+    first_set(&options)?;
+    match host.network_mode.as_str() {
+        "" | "default" | "bridge" | "none" | "host" => {}
+        other if other.starts_with("container:") => return unsupported("network mode container"),
+        _ => {}
+    }
+    match host.extra_hosts.iter().flatten().find(|entry| super::files::parse_extra_host(entry).is_none()) {
+        Some(bad) => Err(invalid(format!("bad format for add-host: \"{bad}\""))),
+        None => Ok(()),
+    }
+}
+
+fn check_security(host: &HostConfig) -> Result<(), Failure> {
+    for (flag, names) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
+        for name in names.iter().flatten() {
+            super::process::capability(name).map_err(|bad| {
+                invalid(format!("invalid {flag}: unknown capability: \"{bad}\""))
+            })?;
+        }
+    }
+    for option in host.security_opt.iter().flatten() {
+        match option.as_str() {
+            "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true" => {}
+            other => return unsupported(&format!("--security-opt {other}")),
+        }
+    }
+    let options = [
+        ("--privileged", host.privileged),
+        ("--device", some(host.devices.as_ref())),
+        ("--device-cgroup-rule", some(host.device_cgroup_rules.as_ref())),
+        ("--gpus", some(host.device_requests.as_ref())),
+        ("--sysctl", host.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty())),
+        ("--init", host.init == Some(true)),
+        ("--volume-driver", !matches!(host.volume_driver.as_str(), "" | "local")),
+        ("a list of masked paths", host.masked_paths.is_some()),
+        ("a list of read-only paths", host.readonly_paths.is_some()),
+    ];
+    first_set(&options)
+}
+
+fn some<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
+}
+
+fn first_set(options: &[(&str, bool)]) -> Result<(), Failure> {
+    match options.iter().find(|(_, is_set)| *is_set) {
+        Some((name, _)) => unsupported(name),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        let request: CreateRequest = serde_json::from_str(json).unwrap();
+        match check(&request) {
+            Ok(()) => "accepted".to_owned(),
+            Err(Failure::Invalid(text)) => format!("invalid: {text}"),
+            Err(Failure::Unsupported(text)) => format!("unsupported: {text}"),
+            Err(other) => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_command_line_sends_for_a_plain_run_is_accepted() {
+        let plain = r#"{"Image":"x","Env":["A=b","C"],"HostConfig":{"NetworkMode":"bridge","AutoRemove":true,
+            "RestartPolicy":{"Name":"no","MaximumRetryCount":0},"MemorySwappiness":-1,"OomKillDisable":false,"PidsLimit":0,
+            "MaskedPaths":null,"ReadonlyPaths":null,"Ulimits":[],"Isolation":"","CapAdd":["NET_ADMIN"]}}"#;
+        assert_eq!(refusal(plain), "accepted");
+    }
+
+    #[test]
+    fn refusals_use_dockerds_words_where_dockerd_refuses() {
+        assert_eq!(refusal(r#"{"Env":["=x"]}"#), "invalid: invalid environment variable: =x");
+        assert_eq!(
+            refusal(r#"{"WorkingDir":"rel"}"#),
+            "invalid: the working directory 'rel' is invalid, it needs to be an absolute path"
+        );
+        assert_eq!(refusal(r#"{"HostConfig":{"PidMode":"zz"}}"#), "invalid: invalid PID mode: zz");
+        assert_eq!(
+            refusal(r#"{"HostConfig":{"CapAdd":["ZZ"]}}"#),
+            "invalid: invalid CapAdd: unknown capability: \"CAP_ZZ\""
+        );
+        assert_eq!(
+            refusal(r#"{"HostConfig":{"AutoRemove":true,"RestartPolicy":{"Name":"always"}}}"#),
+            "invalid: can't create 'AutoRemove' container with restart policy"
+        );
+    }
+
+    #[test]
+    fn a_limit_that_would_not_be_enforced_is_refused() {
+        assert_eq!(
+            refusal(r#"{"HostConfig":{"Memory":10000000}}"#),
+            "unsupported: --memory is not supported by cellblock yet"
+        );
+    }
+}

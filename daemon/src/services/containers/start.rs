@@ -1,0 +1,235 @@
+//! `docker start`: mount the root, write the files, mount what belongs in it, make the jail, link it, launch.
+//!
+//! Every step's inverse is in `finish::tear_down`, which may be called at any time: whatever fails here calls it, and so does a
+//! daemon that finds a start half-done.
+
+use super::messages::Found;
+use super::roots::RootGuard;
+use super::state::{Container, Event, MountPlan, MountSource, Refusal};
+use super::verbs::Deps;
+use super::{endpoint, files, finish, process, user};
+use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
+use crate::services::processes::messages::HubOf;
+use crate::services::processes::logs::LogWriter;
+use crate::services::processes::{Ended, Run, Stdio, launch};
+use crate::services::{Failure, naming};
+use crate::transport::TransportError;
+use docker_api::error;
+use protocol::archive::{Extract, Owner, Replace, Whiteouts};
+use protocol::jail::{JailSpec, Network, Role};
+use protocol::mount::{Access, BindSource, Flavour, MissingSource, Request, TmpfsFlags};
+use protocol::names::{HostName, HostPath, RelPath};
+use protocol::{ErrorCode, Principal};
+use std::sync::Arc;
+
+/// What dockerd puts before a start that its runtime refused; clients look for the end of it.
+const RUNTIME_REFUSED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init";
+
+/// Starts a container.
+///
+/// # Errors
+/// `NotModified` where it runs; otherwise why it could not be started, which is also written into its state.
+pub(super) async fn start(deps: &Arc<Deps>, by: &Principal, found: &Found) -> Result<(), Failure> {
+    let _changing = found.lock.lock().await;
+    let container = current(deps, &found.container.id).await?;
+    match container.may_start() {
+        Ok(()) => {}
+        Err(Refusal::Running | Refusal::NotRunning) => return Err(Failure::NotModified),
+        Err(Refusal::Removing | Refusal::Dead) => return Err(Failure::Conflict(error::START_REMOVING.to_owned())),
+    }
+    match run(deps, by, &container).await {
+        Ok((running, root)) => {
+            deps.roots.keep(root).await;
+            let started = deps.change(&container.id, Event::Started { pid: running.pid }).await?;
+            deps.tell(&started, "start", &[]);
+            finish::watch(deps, by, &started, running);
+            Ok(())
+        }
+        Err(failure) => {
+            let container = current(deps, &container.id).await?;
+            finish::tear_down(deps, by, &container).await;
+            let event =
+                Event::StartFailed { error: failure.to_string(), exit_code: exit_code_of(&failure) };
+            let container = deps.change(&container.id, event).await?;
+            if container.host_config.auto_remove {
+                super::remove::auto_remove(deps, by, &container).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// The exit code that dockerd writes down for a start that failed so.
+#[must_use]
+pub(super) fn exit_code_of(failure: &Failure) -> i64 {
+    let text = failure.to_string();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["executable file not found", "no such file or directory"]) {
+        127
+    } else if has(&["permission denied", "exec format error", "is a directory"]) {
+        126
+    } else {
+        128
+    }
+}
+
+/// A refusal of the jail helper's in dockerd's words.
+#[must_use]
+pub(super) fn explain(context: &str, error: TransportError) -> Failure {
+    match (error.code(), &error) {
+        (Some(ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable), TransportError::Helper(helper)) => {
+            Failure::Invalid(format!("{context}: {}", helper.detail.as_str()))
+        }
+        _ => Failure::from(error).within(context),
+    }
+}
+
+async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
+    let gone = || Failure::NotFound(error::no_such_container(id));
+    let view = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await?.ok_or_else(gone)?;
+    let container = Arc::clone(&view.borrow());
+    Ok(container)
+}
+
+async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<(Ended, RootGuard), Failure> {
+    let id = &container.id;
+    let endpoint = endpoint::allocate(deps, container).await?;
+    let container = deps.change(id, Event::Placed(endpoint)).await?;
+    let root = deps.roots.acquire(by, &container).await?;
+    if !container.chain.is_empty() || !container.image_id.is_empty() {
+        files::write(deps, by, &root, &container).await?;
+    }
+    let groups = container.host_config.group_add.clone().unwrap_or_default();
+    let account = user::find(deps, by, &root, &container.config.user, &groups).await?;
+    mount_all(deps, by, &root, &container).await?;
+    let jid = deps.helpers.jail.create(by, jail_spec(&root, &container)?).await?;
+    endpoint::connect(deps, by, &container, container.endpoint.as_ref(), jid).await?;
+
+    let hub = deps.processes.ask(HubOf { container: id.clone() }).await?;
+    let [rows, columns] = container.host_config.console_size;
+    let asked = (u16::try_from(rows).unwrap_or(0), u16::try_from(columns).unwrap_or(0));
+    let wanted = process::Wanted {
+        role: Role::First,
+        argv: std::iter::once(&container.path).chain(&container.args).cloned().collect(),
+        extra_env: &[],
+        cwd: "",
+        terminal: container.config.tty.then(|| hub.size().unwrap_or(asked)),
+    };
+    let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
+    let log = LogWriter::open(&deps.log_path(id)).map_err(|e| Failure::System(e.to_string()))?;
+    let run = Run { hub, log: Some(log), keep_as: Some(keep_key(id)) };
+    let jail = naming::jail(id)?;
+    let launched = launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio(&container), run).await;
+    launched.map(|running| (running, root)).map_err(|error| explain(RUNTIME_REFUSED, error))
+}
+
+/// The key under which the launcher keeps a container's descriptors.
+#[must_use]
+pub(super) fn keep_key(id: &str) -> String {
+    format!("container/{id}")
+}
+
+/// How a container's streams are connected.
+#[must_use]
+pub(super) fn stdio(container: &Container) -> Stdio {
+    if container.config.tty { Stdio::Terminal } else { Stdio::Pipes { input: container.config.open_stdin } }
+}
+
+fn jail_spec(root: &RootGuard, container: &Container) -> Result<JailSpec, Failure> {
+    let host = &container.host_config;
+    let network = if host.network_mode == "host" { Network::Host } else { Network::Own };
+    Ok(JailSpec {
+        jail: naming::jail(&container.id)?,
+        root: root.mount_name(),
+        hostname: HostName::new(container.config.hostname.clone())?,
+        network,
+        root_access: if host.readonly_rootfs { Access::ReadOnly } else { Access::ReadWrite },
+        flavour: flavour(container),
+        shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
+    })
+}
+
+fn flavour(container: &Container) -> Flavour {
+    if container.image_os == "linux" { Flavour::Linux } else { Flavour::Native }
+}
+
+async fn mount_all(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<(), Failure> {
+    let at = root.mount_name();
+    let pseudo = Request::PseudoFileSystems { at: at.clone(), flavour: flavour(container) };
+    deps.helpers.mount.make(by, pseudo).await?;
+    for plan in &container.mounts {
+        let target = RelPath::new(plan.destination.trim_start_matches('/'))?;
+        let request = match &plan.source {
+            MountSource::Bind { path, create } => {
+                let missing = if *create { MissingSource::CreateDirectory } else { MissingSource::Refuse };
+                let source = BindSource::Host { path: HostPath::new(path.clone())?, missing };
+                Request::Bind { source, at: at.clone(), target, access: plan.access() }
+            }
+            MountSource::Volume { name } => {
+                let source = enter_volume(deps, by, root, container, plan, name).await?;
+                Request::Bind { source, at: at.clone(), target, access: plan.access() }
+            }
+            MountSource::Tmpfs { size_bytes, mode, noexec } => Request::Tmpfs {
+                at: at.clone(),
+                target,
+                size_bytes: *size_bytes,
+                mode: *mode,
+                flags: TmpfsFlags { noexec: *noexec, read_only: !plan.writable },
+            },
+        };
+        deps.helpers.mount.make(by, request).await.map_err(|error| missing_source(plan, error))?;
+    }
+    Ok(())
+}
+
+/// `--mount type=bind` of a path that is not there, in dockerd's words.
+fn missing_source(plan: &MountPlan, error: TransportError) -> Failure {
+    match &plan.source {
+        MountSource::Bind { path, create: false } if error.is_not_found() => Failure::Invalid(format!(
+            "invalid mount config for type \"bind\": bind source path does not exist: {path}"
+        )),
+        MountSource::Bind { path, .. } => {
+            Failure::from(error).within(&format!("error while mounting {path} to {}", plan.destination))
+        }
+        MountSource::Volume { .. } | MountSource::Tmpfs { .. } => {
+            Failure::from(error).within(&format!("error while mounting {}", plan.destination))
+        }
+    }
+}
+
+/// Mounts a volume; a new one first gets what the image has at its place.
+async fn enter_volume(
+    deps: &Deps,
+    by: &Principal,
+    root: &RootGuard,
+    container: &Container,
+    plan: &MountPlan,
+    name: &str,
+) -> Result<BindSource, Failure> {
+    let volume = deps.volumes.enter(by, name, &container.id).await?;
+    if volume.wants_content {
+        let path = RelPath::new(plan.destination.trim_start_matches('/'))?;
+        let archive = &deps.helpers.archive;
+        let mut packing = archive.pack(by, root.mount_name(), path, RelPath::new("")?).await?;
+        let extract = Extract {
+            root: volume.at.clone(),
+            path: RelPath::new("")?,
+            whiteouts: Whiteouts::Plain,
+            replace: Replace::Allowed,
+            owner: Owner::FromArchive,
+            content_bytes_max: LAYER_CONTENT_BYTES_MAX,
+            entries_max: LAYER_ENTRIES_MAX,
+        };
+        let extracted = archive.extract(by, extract, &mut packing.stream).await;
+        match packing.finish().await {
+            // The image has nothing there: the volume begins empty.
+            Err(error) if error.is_not_found() => {}
+            packed => {
+                packed?;
+                extracted?;
+            }
+        }
+        deps.volumes.filled(by, name).await?;
+    }
+    Ok(BindSource::Mounted { at: volume.at })
+}

@@ -1,0 +1,478 @@
+//! The handle through which the edge and the builder use containers.
+//!
+//! Each verb runs in a task of its own: a client that hangs up does not stop it half-way.
+
+use super::actor::Table;
+use super::messages::{All, Change, ChangeError, Find, Found, Watch};
+use super::roots::{RootGuard, Roots};
+use super::state::{Container, Event, MountSource};
+use super::{create, finish, process, remove, start, stop, user};
+use crate::config::Settings;
+use crate::kernel::bus::Bus;
+use crate::services::images::Images;
+use crate::services::networks::Networks;
+use crate::services::processes::logs::LogWriter;
+use crate::services::processes::messages::{AddExec, ExecsOf, FindExec, HubOf};
+use crate::services::processes::{Exec, ExecState, Hub, Kept, Processes, Run, Stdio};
+use crate::services::volumes::Volumes;
+use crate::services::{Failure, naming};
+use crate::store::{Kind, Store};
+use crate::transport::Helpers;
+use crate::transport::launcher::Launcher;
+use docker_api::containers::{CreateRequest, WaitCondition};
+use docker_api::exec::{ExecCreateRequest, ExecStartRequest};
+use protocol::Principal;
+use protocol::jail::{ProcessInfo, Role};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Exit code of a run whose end nobody saw, as dockerd has it.
+const EXIT_CODE_UNKNOWN: i64 = 255;
+
+/// What verbs work with: everything of a higher rank, and nothing of a lower one.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub table: Table,
+    /// The record of wishes.
+    pub store: Store,
+    /// The helpers.
+    pub helpers: Helpers,
+    /// News.
+    pub bus: Bus,
+    /// Who keeps descriptors.
+    pub launcher: Launcher,
+    /// Hubs and execs.
+    pub processes: Processes,
+    /// Images.
+    pub images: Images,
+    /// Networks.
+    pub networks: Networks,
+    /// Volumes.
+    pub volumes: Volumes,
+    /// Mounted roots.
+    pub roots: Roots,
+    /// The daemon's settings.
+    pub settings: Arc<Settings>,
+    /// Held while a change is made and written, so that writes keep the order of changes.
+    pub recording: tokio::sync::Mutex<()>,
+}
+
+impl Deps {
+    /// Tells the table what happened and writes the container down.
+    ///
+    /// # Errors
+    /// `Conflict` where it does not fit the state.
+    pub(super) async fn change(&self, id: &str, event: Event) -> Result<Arc<Container>, Failure> {
+        let _recording = self.recording.lock().await;
+        let change = Change { id: id.to_owned(), event };
+        let container = self.table.ask(change).await?.map_err(|error| match error {
+            ChangeError::Gone(text) => Failure::NotFound(format!("No such container: {text}")),
+            ChangeError::Refused(why) => Failure::Conflict(why.to_string()),
+            ChangeError::NameTaken(taken) => {
+                Failure::Conflict(taken.to_string())
+            }
+        })?;
+        self.store.put(Kind::Container, id, &*container).await?;
+        Ok(container)
+    }
+
+    /// Publishes an event about a container with dockerd's attributes.
+    pub(super) fn tell(&self, container: &Container, action: &str, extra: &[(&str, String)]) {
+        let mut attributes: BTreeMap<String, String> = container.config.labels.clone().unwrap_or_default();
+        attributes.insert("image".to_owned(), container.config.image.clone());
+        attributes.insert("name".to_owned(), container.name.clone());
+        attributes.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        self.bus.publish("container", action, &container.id, attributes);
+    }
+
+    /// A container's directory: its log.
+    pub(super) fn directory(&self, id: &str) -> PathBuf {
+        self.settings.state_dir.join("containers").join(id)
+    }
+
+    /// A container's log file.
+    pub(super) fn log_path(&self, id: &str) -> PathBuf {
+        self.directory(id).join(format!("{id}-json.log"))
+    }
+}
+
+/// What an exec is made of.
+pub type ExecSpec = ExecCreateRequest;
+
+/// The handle.
+#[derive(Debug, Clone)]
+pub struct Containers(pub(crate) Arc<Deps>);
+
+impl Containers {
+    /// Finds a container.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` for the beginning of several ids.
+    pub async fn find(&self, by: &Principal, text: &str) -> Result<Found, Failure> {
+        let find = Find { text: text.to_owned(), tenant: by.tenant.as_str().to_owned() };
+        self.0.table.ask(find).await?.map_err(|error| match error {
+            super::FindError::NotFound(_) => Failure::NotFound(error.to_string()),
+            super::FindError::Ambiguous(_) => Failure::Invalid(error.to_string()),
+        })
+    }
+
+    /// Every container of the caller's tenant.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn all(&self, by: &Principal) -> Result<Vec<Arc<Container>>, Failure> {
+        Ok(self.0.table.ask(All { tenant: Some(by.tenant.as_str().to_owned()) }).await?)
+    }
+
+    /// Makes a container; gives its id and warnings.
+    ///
+    /// # Errors
+    /// See `create.rs`.
+    pub async fn create(
+        &self,
+        by: &Principal,
+        name: Option<String>,
+        request: CreateRequest,
+    ) -> Result<(String, Vec<String>), Failure> {
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move { create::create(&deps, &by, name, request).await }).await
+    }
+
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// `NotModified` where it runs; see `start.rs`.
+    pub async fn start(&self, by: &Principal, text: &str) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move { start::start(&deps, &by, &found).await }).await
+    }
+
+    /// Stops a container: its stop signal, then SIGKILL.
+    ///
+    /// # Errors
+    /// `NotModified` where it does not run; see `stop.rs`.
+    pub async fn stop(&self, by: &Principal, text: &str, how: stop::How) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move { stop::stop(&deps, &by, &found, &how).await }).await
+    }
+
+    /// Stops and starts.
+    ///
+    /// # Errors
+    /// As [`Containers::stop`] and [`Containers::start`].
+    pub async fn restart(&self, by: &Principal, text: &str, how: stop::How) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move {
+            match stop::stop(&deps, &by, &found, &how).await {
+                Ok(()) | Err(Failure::NotModified) => {}
+                Err(other) => return Err(other),
+            }
+            start::start(&deps, &by, &found).await?;
+            deps.tell(&found.container, "restart", &[]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sends a signal to the first process.
+    ///
+    /// # Errors
+    /// `Conflict` where it does not run, `Invalid` for a bad signal.
+    pub async fn kill(&self, by: &Principal, text: &str, signal: &str) -> Result<(), Failure> {
+        let found = self.find(by, text).await.map_err(|e| e.within(&format!("cannot kill container: {text}")))?;
+        let sent = stop::kill(&self.0, by, &found, signal).await;
+        sent.map_err(|failure| failure.within(&format!("cannot kill container: {text}")))
+    }
+
+    /// Gives a container another name.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, `Conflict` for one in use.
+    pub async fn rename(&self, by: &Principal, text: &str, name: &str) -> Result<(), Failure> {
+        let name = name.strip_prefix('/').unwrap_or(name);
+        if name.is_empty() {
+            return Err(Failure::Invalid("Neither old nor new names may be empty".to_owned()));
+        }
+        let found = self.find(by, text).await?;
+        if found.container.name == name {
+            let text = "Renaming a container with the same name as its current name";
+            return Err(Failure::Invalid(text.to_owned()));
+        }
+        let context = "Error when allocating new name";
+        if !docker_api::error::is_container_name(name) {
+            let text = docker_api::error::invalid_container_name(&format!("/{name}"));
+            return Err(Failure::Invalid(text).within(context));
+        }
+        let _changing = found.lock.lock().await;
+        let event = Event::Renamed { name: name.to_owned() };
+        let renamed = self.0.change(&found.container.id, event).await.map_err(|e| e.within(context))?;
+        self.0.tell(&renamed, "rename", &[("oldName", format!("/{}", found.container.name))]);
+        Ok(())
+    }
+
+    /// Removes a container.
+    ///
+    /// # Errors
+    /// `Conflict` where it runs and `force` was not asked for; see `remove.rs`.
+    pub async fn remove(&self, by: &Principal, text: &str, how: remove::How) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by, text) = (Arc::clone(&self.0), by.clone(), text.to_owned());
+        to_the_end(async move { remove::remove(&deps, &by, &found, &text, how).await }).await
+    }
+
+    /// A future of the exit code, already watching when this returns.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn wait(
+        &self,
+        by: &Principal,
+        text: &str,
+        condition: WaitCondition,
+    ) -> Result<impl Future<Output = (i64, String)> + use<>, Failure> {
+        let found = self.find(by, text).await?;
+        let id = found.container.id.clone();
+        let view = self.0.table.ask(Watch { id }).await?;
+        let view = view.ok_or_else(|| Failure::NotFound(format!("No such container: {text}")))?;
+        Ok(finish::wait(view, condition))
+    }
+
+    /// The hub of a container's streams.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn hub(&self, id: &str) -> Result<Arc<Hub>, Failure> {
+        Ok(self.0.processes.ask(HubOf { container: id.to_owned() }).await?)
+    }
+
+    /// A container's log file.
+    #[must_use]
+    pub fn log_path(&self, id: &str) -> PathBuf {
+        self.0.log_path(id)
+    }
+
+    /// A way to see whether a container's run is over, for followers of its log.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn is_over(&self, id: &str) -> Result<Box<dyn Fn() -> bool + Send>, Failure> {
+        let view = self.0.table.ask(Watch { id: id.to_owned() }).await?;
+        let view = view.ok_or_else(|| Failure::NotFound(format!("No such container: {id}")))?;
+        Ok(Box::new(move || !view.borrow().is_running()))
+    }
+
+    /// The ids of a container's execs that have not ended.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn execs_of(&self, id: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.0.processes.ask(ExecsOf { container: id.to_owned() }).await?)
+    }
+
+    /// Mounts a container's root for as long as the guard lives.
+    ///
+    /// # Errors
+    /// What the mount helper answers.
+    pub async fn root(&self, by: &Principal, container: &Container) -> Result<RootGuard, Failure> {
+        self.0.roots.acquire(by, container).await
+    }
+
+    /// The processes in a running container.
+    ///
+    /// # Errors
+    /// `Conflict` where it does not run.
+    pub async fn processes(&self, by: &Principal, text: &str) -> Result<Vec<ProcessInfo>, Failure> {
+        let found = self.find(by, text).await?;
+        let id = &found.container.id;
+        if !found.container.is_running() {
+            return Err(Failure::Conflict(format!("container {id} is not running")));
+        }
+        Ok(self.0.helpers.jail.processes(by, naming::jail(id)?).await?)
+    }
+
+    /// Makes an exec instance; gives its id.
+    ///
+    /// # Errors
+    /// `Conflict` where the container does not run, `Invalid` without a command.
+    pub async fn exec_create(&self, by: &Principal, text: &str, spec: ExecSpec) -> Result<String, Failure> {
+        let found = self.find(by, text).await?;
+        if spec.cmd.as_ref().is_none_or(Vec::is_empty) {
+            return Err(Failure::Invalid("No exec command specified".to_owned()));
+        }
+        if !found.container.is_running() {
+            return Err(Failure::Conflict(format!("container {} is not running", found.container.id)));
+        }
+        if spec.privileged {
+            return Err(Failure::Unsupported("exec --privileged is not supported by cellblock yet".to_owned()));
+        }
+        let exec = Exec {
+            id: naming::new_id(),
+            container: found.container.id.clone(),
+            tenant: found.container.tenant.clone(),
+            hub: Arc::default(),
+            state: Mutex::new(ExecState::Created),
+            request: spec,
+        };
+        let (id, command) = (exec.id.clone(), exec.request.cmd.clone().unwrap_or_default().join(" "));
+        self.0.processes.ask(AddExec(Arc::new(exec))).await?;
+        self.0.tell(&found.container, &format!("exec_create: {command}"), &[("execID", id.clone())]);
+        Ok(id)
+    }
+
+    /// Finds an exec.
+    ///
+    /// # Errors
+    /// `NotFound` in dockerd's words.
+    pub async fn exec(&self, by: &Principal, id: &str) -> Result<Arc<Exec>, Failure> {
+        let find = FindExec { id: id.to_owned(), tenant: by.tenant.as_str().to_owned() };
+        let found = self.0.processes.ask(find).await?;
+        found.ok_or_else(|| Failure::NotFound(format!("No such exec instance: {id}")))
+    }
+
+    /// Starts an exec. Whoever wants its output has attached to its hub before.
+    ///
+    /// # Errors
+    /// `Conflict` where it ran already or its container does not run; `Invalid` where its command cannot be executed.
+    pub async fn exec_start(
+        &self,
+        by: &Principal,
+        exec: Arc<Exec>,
+        how: ExecStartRequest,
+    ) -> Result<(), Failure> {
+        let found = self.find(by, &exec.container).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move {
+            let started = run_exec(&deps, &by, &found.container, &exec, &how).await;
+            if let Err(failure) = &started {
+                let exit_code = start::exit_code_of(failure);
+                *exec.state.lock().unwrap_or_else(PoisonError::into_inner) =
+                    ExecState::Ended { exit_code, pid: 0 };
+            }
+            started
+        })
+        .await
+    }
+}
+
+impl Containers {
+    /// Goes on with a container that an earlier daemon started.
+    ///
+    /// # Errors
+    /// Where its root, its volumes or its log cannot be used.
+    pub(crate) async fn adopt(
+        &self,
+        by: &Principal,
+        container: &Arc<Container>,
+        pid: i32,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let deps = &self.0;
+        if descriptors.is_empty() {
+            return Err(Failure::System("nothing was kept".to_owned()));
+        }
+        let kept = Kept { exit: descriptors.remove(0), streams: descriptors };
+        if let Some(endpoint) = &container.endpoint {
+            deps.networks.rejoin(endpoint, &container.id);
+        }
+        for plan in &container.mounts {
+            if let MountSource::Volume { name } = &plan.source {
+                deps.volumes.enter(by, name, &container.id).await?;
+            }
+        }
+        let root = deps.roots.acquire(by, container).await?;
+        deps.roots.keep(root).await;
+        let log = LogWriter::open(&deps.log_path(&container.id)).map_err(|e| Failure::System(e.to_string()))?;
+        let hub = self.hub(&container.id).await?;
+        let run = Run { hub, log: Some(log), keep_as: Some(start::keep_key(&container.id)) };
+        let running = crate::services::processes::adopt(kept, pid, start::stdio(container), run);
+        finish::watch(deps, by, container, running);
+        Ok(())
+    }
+
+    /// A container ran when the daemon ended and nothing is left of it: its exit code is not known.
+    pub(crate) async fn lost(&self, by: &Principal, container: &Container) {
+        finish::ended(&self.0, by, &container.id, EXIT_CODE_UNKNOWN).await;
+    }
+
+    /// Finishes a removal that an earlier daemon began.
+    ///
+    /// # Errors
+    /// What the helpers or the store answer.
+    pub(crate) async fn finish_removal(&self, by: &Principal, container: &Container) -> Result<(), Failure> {
+        finish::tear_down(&self.0, by, container).await;
+        remove::erase(&self.0, by, &container.id, &container.mounts).await
+    }
+
+    /// Waits until a container that removes itself is gone.
+    ///
+    /// # Errors
+    /// `NotFound` where it is gone already.
+    pub(crate) async fn wait_removed(&self, by: &Principal, id: &str) -> Result<(), Failure> {
+        let removed = self.wait(by, id, WaitCondition::Removed).await?;
+        let _ = tokio::time::timeout(crate::kernel::limits::KILL_DEADLINE, removed).await;
+        Ok(())
+    }
+}
+
+async fn run_exec(
+    deps: &Arc<Deps>,
+    by: &Principal,
+    container: &Arc<Container>,
+    exec: &Arc<Exec>,
+    how: &ExecStartRequest,
+) -> Result<(), Failure> {
+    if !container.is_running() {
+        return Err(Failure::Conflict(format!("container {} is not running", container.id)));
+    }
+    let request = &exec.request;
+    let root = deps.roots.acquire(by, container).await?;
+    let who = if request.user.is_empty() { &container.config.user } else { &request.user };
+    let groups = container.host_config.group_add.clone().unwrap_or_default();
+    let account = user::find(deps, by, &root, who, &groups).await?;
+    let asked = how.console_size.or(request.console_size).map(|[rows, columns]| (cut(rows), cut(columns)));
+    let wanted = process::Wanted {
+        role: Role::Further,
+        argv: request.cmd.clone().unwrap_or_default(),
+        extra_env: request.env.as_deref().unwrap_or_default(),
+        cwd: &request.working_dir,
+        terminal: request.tty.then(|| exec.hub.size().or(asked).unwrap_or((0, 0))),
+    };
+    let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
+    let stdio = if request.tty { Stdio::Terminal } else { Stdio::Pipes { input: request.attach_stdin } };
+    let run = Run { hub: Arc::clone(&exec.hub), log: None, keep_as: None };
+    let jail = naming::jail(&container.id)?;
+    let launched =
+        crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run).await;
+    let running = launched.map_err(|error| start::explain("exec failed", error))?;
+    let pid = running.pid;
+    *exec.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Running { pid };
+    let command = request.cmd.clone().unwrap_or_default().join(" ");
+    deps.tell(container, &format!("exec_start: {command}"), &[("execID", exec.id.clone())]);
+    let (deps, container, exec) = (Arc::clone(deps), Arc::clone(container), Arc::clone(exec));
+    tokio::spawn(async move {
+        let exit_code = running.exit_code.await.unwrap_or(255);
+        *exec.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Ended { exit_code, pid };
+        let extra = [("execID", exec.id.clone()), ("exitCode", exit_code.to_string())];
+        deps.tell(&container, "exec_die", &extra);
+        drop(root);
+    });
+    Ok(())
+}
+
+fn cut(side: u32) -> u16 {
+    u16::try_from(side).unwrap_or(u16::MAX)
+}
+
+/// Runs a verb to its end whatever becomes of the caller.
+async fn to_the_end<T: Send + 'static>(
+    verb: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let gone = || Failure::Unavailable("the daemon is ending".to_owned());
+    tokio::spawn(verb).await.unwrap_or_else(|_| Err(gone()))
+}

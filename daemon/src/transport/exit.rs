@@ -1,0 +1,82 @@
+//! Waiting for a container's process through the descriptor that the jail helper gave.
+//!
+//! The only place above the helpers that differs by host: a process descriptor (FreeBSD, pdfork(2)) is waited for with
+//! kqueue(2), the status pipe of a Linux watcher is read. Either can be waited for by whoever holds it, so a new daemon
+//! goes on where the old one ended.
+
+#[cfg(target_os = "freebsd")]
+use std::io::Error;
+use std::io::Result;
+use std::os::fd::OwnedFd;
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitStatus(pub i32);
+
+impl WaitStatus {
+    /// Docker's exit code: the process's own, or 128 plus the signal that ended it.
+    #[must_use]
+    pub fn exit_code(self) -> i64 {
+        let signal = self.0 & 0x7f;
+        if signal == 0 { i64::from((self.0 >> 8) & 0xff) } else { 128 + i64::from(signal) }
+    }
+}
+
+/// Waits for the end of the process behind an exit descriptor.
+///
+/// # Errors
+/// Where the descriptor gives no status: the watcher itself was killed.
+#[cfg(not(target_os = "freebsd"))]
+pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
+    use tokio::io::AsyncReadExt;
+    let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(descriptor)?;
+    let mut status = [0u8; 4];
+    pipe.read_exact(&mut status).await?;
+    Ok(WaitStatus(i32::from_le_bytes(status)))
+}
+
+/// Waits for the end of the process behind a process descriptor.
+///
+/// # Errors
+/// What kevent(2) gives.
+#[cfg(target_os = "freebsd")]
+pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
+    tokio::task::spawn_blocking(move || wait_for_descriptor(&descriptor)).await.map_err(Error::other)?
+}
+
+#[cfg(target_os = "freebsd")]
+fn wait_for_descriptor(descriptor: &OwnedFd) -> Result<WaitStatus> {
+    use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
+    use std::os::fd::AsRawFd;
+    let number = usize::try_from(descriptor.as_raw_fd()).map_err(Error::other)?;
+    let add = EvFlags::EV_ADD | EvFlags::EV_ONESHOT;
+    let watch = KEvent::new(number, EventFilter::EVFILT_PROCDESC, add, FilterFlag::NOTE_EXIT, 0, 0);
+    let mut events = [watch];
+    let queue = Kqueue::new()?;
+    if queue.kevent(&[watch], &mut events, None)? == 0 {
+        return Err(Error::other("no event for a process descriptor"));
+    }
+    let status = i32::try_from(events[0].data()).map_err(Error::other)?;
+    Ok(WaitStatus(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_dockers() {
+        assert_eq!(WaitStatus(3 << 8).exit_code(), 3);
+        assert_eq!(WaitStatus(9).exit_code(), 137);
+        assert_eq!(WaitStatus(0x80 | 11).exit_code(), 139);
+        assert_eq!(WaitStatus(0).exit_code(), 0);
+    }
+
+    #[cfg(not(target_os = "freebsd"))]
+    #[tokio::test]
+    async fn a_pipe_that_ends_without_a_status_is_an_error() {
+        let (read_end, write_end) = rustix::pipe::pipe().unwrap();
+        drop(write_end);
+        assert!(wait(read_end).await.is_err());
+    }
+}

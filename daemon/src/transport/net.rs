@@ -1,0 +1,60 @@
+//! Asks of the net helper.
+
+use super::{Client, TransportError};
+use protocol::Principal;
+use protocol::names::InterfaceName;
+use protocol::net::{AddressPrefix, Request, Response};
+use std::os::fd::OwnedFd;
+
+/// The net helper's client.
+#[derive(Debug, Clone)]
+pub struct Net(pub(crate) Client<Request, Response>);
+
+type Result<T> = std::result::Result<T, TransportError>;
+
+impl Net {
+    /// Any request that is answered by `Done`; `fds` are the sockets of `ConfigureInside`.
+    ///
+    /// # Errors
+    /// What the helper refuses, or see [`TransportError`].
+    pub async fn change(&self, by: &Principal, request: Request, fds: Vec<OwnedFd>) -> Result<()> {
+        match self.0.ask(by, request, fds).await? {
+            (Response::Done, _) => Ok(()),
+            (Response::Interfaces(_) | Response::Prefixes(_), _) => Err(self.0.confused()),
+        }
+    }
+
+    /// Removes an interface of ours; one that is gone counts as removed.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn remove_interface(&self, by: &Principal, interface: InterfaceName) -> Result<()> {
+        self.change(by, Request::RemoveInterface { interface }, Vec::new()).await
+    }
+
+    /// All interfaces of ours.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn list(&self, by: &Principal) -> Result<Vec<InterfaceName>> {
+        let mut all: Vec<InterfaceName> = Vec::new();
+        loop {
+            match self.0.ask(by, Request::List { after: all.last().cloned() }, Vec::new()).await? {
+                (Response::Interfaces(page), _) if page.as_slice().is_empty() => return Ok(all),
+                (Response::Interfaces(page), _) => all.extend(page.into_vec()),
+                (Response::Done | Response::Prefixes(_), _) => return Err(self.0.confused()),
+            }
+        }
+    }
+
+    /// The prefixes that the host routes now.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn host_prefixes(&self, by: &Principal) -> Result<Vec<AddressPrefix>> {
+        match self.0.ask(by, Request::HostPrefixes, Vec::new()).await? {
+            (Response::Prefixes(prefixes), _) => Ok(prefixes.into_vec()),
+            (Response::Done | Response::Interfaces(_), _) => Err(self.0.confused()),
+        }
+    }
+}

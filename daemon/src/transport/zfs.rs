@@ -1,0 +1,100 @@
+//! Asks of the zfs helper.
+
+use super::{Client, TransportError};
+use protocol::Principal;
+use protocol::names::{DatasetName, SnapshotLabel};
+use protocol::zfs::{DatasetStats, PoolSpace, Request, Response};
+
+/// The zfs helper's client.
+#[derive(Debug, Clone)]
+pub struct Zfs(pub(crate) Client<Request, Response>);
+
+type Result<T> = std::result::Result<T, TransportError>;
+
+impl Zfs {
+    async fn done(&self, by: &Principal, request: Request) -> Result<()> {
+        match self.0.ask(by, request, Vec::new()).await? {
+            (Response::Done, _) => Ok(()),
+            (Response::Stats(_) | Response::Names(_) | Response::Space(_), _) => Err(self.0.confused()),
+        }
+    }
+
+    /// A new empty dataset.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or see [`TransportError`].
+    pub async fn create(&self, by: &Principal, dataset: DatasetName) -> Result<()> {
+        self.done(by, Request::Create { dataset }).await
+    }
+
+    /// A new dataset with a snapshot's content.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound`, or see [`TransportError`].
+    pub async fn clone_snapshot(
+        &self,
+        by: &Principal,
+        origin: DatasetName,
+        label: SnapshotLabel,
+        dataset: DatasetName,
+    ) -> Result<()> {
+        self.done(by, Request::Clone { origin, label, dataset }).await
+    }
+
+    /// A snapshot of an unmounted dataset.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound`, or see [`TransportError`].
+    pub async fn snapshot(&self, by: &Principal, dataset: DatasetName, label: SnapshotLabel) -> Result<()> {
+        self.done(by, Request::Snapshot { dataset, label }).await
+    }
+
+    /// Destroys a dataset; one that is gone already counts as destroyed.
+    ///
+    /// # Errors
+    /// `Busy`, or see [`TransportError`].
+    pub async fn destroy(&self, by: &Principal, dataset: DatasetName) -> Result<()> {
+        match self.done(by, Request::Destroy { dataset }).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Space and origin of a dataset.
+    ///
+    /// # Errors
+    /// `NotFound`, or see [`TransportError`].
+    pub async fn stats(&self, by: &Principal, dataset: DatasetName) -> Result<DatasetStats> {
+        match self.0.ask(by, Request::Stats { dataset }, Vec::new()).await? {
+            (Response::Stats(stats), _) => Ok(stats),
+            (Response::Done | Response::Names(_) | Response::Space(_), _) => Err(self.0.confused()),
+        }
+    }
+
+    /// All datasets right below `parent`, in name order.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn list(&self, by: &Principal, parent: &DatasetName) -> Result<Vec<DatasetName>> {
+        let mut all: Vec<DatasetName> = Vec::new();
+        loop {
+            let request = Request::List { parent: parent.clone(), after: all.last().cloned() };
+            match self.0.ask(by, request, Vec::new()).await? {
+                (Response::Names(page), _) if page.as_slice().is_empty() => return Ok(all),
+                (Response::Names(page), _) => all.extend(page.into_vec()),
+                (Response::Done | Response::Stats(_) | Response::Space(_), _) => return Err(self.0.confused()),
+            }
+        }
+    }
+
+    /// Space of the whole store.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn pool_space(&self, by: &Principal) -> Result<PoolSpace> {
+        match self.0.ask(by, Request::PoolSpace, Vec::new()).await? {
+            (Response::Space(space), _) => Ok(space),
+            (Response::Done | Response::Stats(_) | Response::Names(_), _) => Err(self.0.confused()),
+        }
+    }
+}

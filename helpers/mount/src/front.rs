@@ -1,0 +1,99 @@
+//! The front: decodes requests, judges them, and has the hand do them. It is sandboxed and cannot mount
+//! anything itself.
+#![forbid(unsafe_code)]
+
+use crate::{host, listing, order, policy};
+use helper_runtime::pair::Hand;
+use helper_runtime::serve::{Reply, Service};
+use protocol::handshake::{HelperKind, HostFacts};
+use protocol::mount::{BindSource, Request, Response};
+use protocol::names::{Bounded, MountName};
+use protocol::policy::MountPolicy;
+use protocol::{Answer, ErrorCode, HelperError};
+use std::io::Result;
+use std::os::fd::OwnedFd;
+
+/// The front of the pair.
+#[derive(Debug)]
+pub struct Front {
+    policy: MountPolicy,
+    hand: Hand,
+    facts: HostFacts,
+}
+
+impl Front {
+    /// Takes the policy and the way to the hand. Asks the host for its facts, so it comes before the sandbox.
+    ///
+    /// # Errors
+    /// Where the host does not say what it is.
+    pub fn new(policy: MountPolicy, hand: Hand) -> Result<Self> {
+        Ok(Front {
+            policy,
+            hand,
+            facts: host::facts()?,
+        })
+    }
+
+    /// The way to the hand, for the sandbox's table of descriptors.
+    #[must_use]
+    pub fn hand(&self) -> &Hand {
+        &self.hand
+    }
+}
+
+impl Service for Front {
+    type Request = Request;
+    type Response = Response;
+    const KIND: HelperKind = HelperKind::Mount;
+
+    fn facts(&self) -> HostFacts {
+        self.facts.clone()
+    }
+
+    fn descriptors(_: &Request) -> usize {
+        0
+    }
+
+    fn describe(request: &Request) -> (&'static str, String) {
+        match request {
+            Request::Dataset { dataset, at, access } => ("dataset", format!("{dataset} at {at} {access:?}")),
+            Request::Bind {
+                source,
+                at,
+                target,
+                access,
+            } => {
+                let source = match source {
+                    BindSource::Host { path, .. } => path.as_str(),
+                    BindSource::Mounted { at } => at.as_str(),
+                };
+                ("bind", format!("{source} at {at}/{target} {access:?}"))
+            }
+            Request::Tmpfs { at, target, .. } => ("tmpfs", format!("{at}/{target}")),
+            Request::PseudoFileSystems { at, flavour } => ("pseudo", format!("{at} {flavour:?}")),
+            Request::Unmount { at } => ("unmount", at.to_string()),
+            Request::List { after } => (
+                "list",
+                after.as_ref().map_or_else(String::new, MountName::to_string),
+            ),
+        }
+    }
+
+    fn handle(&mut self, request: Request, _: Vec<OwnedFd>) -> Answer<Reply<Response>> {
+        policy::judge(&request, &self.policy)?;
+        let order = order::write(&request).map_err(|bad| HelperError::new(ErrorCode::BadContent, bad.0))?;
+        let done = self.hand.call(&order, &[])?;
+        let response = match request {
+            Request::PseudoFileSystems { .. } | Request::List { .. } => {
+                let garbled = || HelperError::new(ErrorCode::System, "the hand's list is garbled");
+                let mounts = listing::from_block(&done.block).ok_or_else(garbled)?;
+                Response::Mounts(Bounded::new(mounts).map_err(|_| garbled())?)
+            }
+            Request::Dataset { .. }
+            | Request::Bind { .. }
+            | Request::Tmpfs { .. }
+            | Request::Unmount { .. } => Response::Done,
+        };
+        Ok(Reply::from(response))
+    }
+}

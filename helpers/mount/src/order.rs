@@ -1,0 +1,294 @@
+//! The front's orders to the hand, in the fixed layout of [`helper_runtime::order`].
+//!
+//! Reading one makes every name again through its checked type, so the hand holds the same guarantees that
+//! the front got from decoding, without decoding.
+#![forbid(unsafe_code)]
+
+use helper_runtime::order::{BadOrder, Order};
+use protocol::mount::{Access, BindSource, Flavour, MissingSource, Request, TmpfsFlags};
+use protocol::names::{BadName, DatasetName, HostPath, MountName, RelPath};
+
+const DATASET: u32 = 1;
+const BIND_HOST: u32 = 2;
+const BIND_MOUNTED: u32 = 3;
+const TMPFS: u32 = 4;
+const PSEUDO_FILE_SYSTEMS: u32 = 5;
+const UNMOUNT: u32 = 6;
+const LIST: u32 = 7;
+
+/// Place of the mount point's name in each order; `LIST` has its cursor there, empty for the first page.
+const AT: usize = 0;
+/// Place of the path in the container.
+const TARGET: usize = 1;
+/// Place of the dataset, host path or other mount point.
+const SOURCE: usize = 2;
+
+/// A request as an order.
+pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
+    match request {
+        Request::Dataset { dataset, at, access } => order(
+            DATASET,
+            at.as_str(),
+            "",
+            dataset.as_str(),
+            [access_number(*access), 0, 0, 0],
+        ),
+        Request::Bind {
+            source: BindSource::Host { path, missing },
+            at,
+            target,
+            access,
+        } => {
+            let numbers = [
+                access_number(*access),
+                u64::from(*missing == MissingSource::CreateDirectory),
+                0,
+                0,
+            ];
+            order(BIND_HOST, at.as_str(), target.as_str(), path.as_str(), numbers)
+        }
+        Request::Bind {
+            source: BindSource::Mounted { at: volume },
+            at,
+            target,
+            access,
+        } => {
+            let numbers = [access_number(*access), 0, 0, 0];
+            order(
+                BIND_MOUNTED,
+                at.as_str(),
+                target.as_str(),
+                volume.as_str(),
+                numbers,
+            )
+        }
+        Request::Tmpfs {
+            at,
+            target,
+            size_bytes,
+            mode,
+            flags,
+        } => {
+            // Zero in the first place says that no size was given: zero is itself a size.
+            let size = [u64::from(size_bytes.is_some()), size_bytes.unwrap_or(0)];
+            let bits = u64::from(flags.noexec) | u64::from(flags.read_only) << 1;
+            order(
+                TMPFS,
+                at.as_str(),
+                target.as_str(),
+                "",
+                [size[0], size[1], u64::from(*mode), bits],
+            )
+        }
+        Request::PseudoFileSystems { at, flavour } => {
+            let flavour = match flavour {
+                Flavour::Native => 0,
+                Flavour::Linux => 1,
+            };
+            order(PSEUDO_FILE_SYSTEMS, at.as_str(), "", "", [flavour, 0, 0, 0])
+        }
+        Request::Unmount { at } => order(UNMOUNT, at.as_str(), "", "", [0; 4]),
+        Request::List { after } => order(LIST, after.as_ref().map_or("", MountName::as_str), "", "", [0; 4]),
+    }
+}
+
+/// The request that an order holds.
+pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
+    let at = || MountName::new(order.text(AT)?).map_err(bad);
+    let target = || RelPath::new(order.text(TARGET)?).map_err(bad);
+    let source = || order.text(SOURCE);
+    let [first, second, third, fourth, ..] = order.numbers;
+    match order.operation {
+        DATASET => {
+            let dataset = DatasetName::new(source()?).map_err(bad)?;
+            Ok(Request::Dataset {
+                dataset,
+                at: at()?,
+                access: access(first)?,
+            })
+        }
+        BIND_HOST => {
+            let missing = if is_set(second)? {
+                MissingSource::CreateDirectory
+            } else {
+                MissingSource::Refuse
+            };
+            let source = BindSource::Host {
+                path: HostPath::new(source()?).map_err(bad)?,
+                missing,
+            };
+            Ok(Request::Bind {
+                source,
+                at: at()?,
+                target: target()?,
+                access: access(first)?,
+            })
+        }
+        BIND_MOUNTED => {
+            let source = BindSource::Mounted {
+                at: MountName::new(source()?).map_err(bad)?,
+            };
+            Ok(Request::Bind {
+                source,
+                at: at()?,
+                target: target()?,
+                access: access(first)?,
+            })
+        }
+        TMPFS => {
+            let mode = u16::try_from(third).map_err(|_| BadOrder("mode is out of range"))?;
+            let flags = TmpfsFlags {
+                noexec: is_set(fourth & 1)?,
+                read_only: is_set(fourth >> 1)?,
+            };
+            let size_bytes = is_set(first)?.then_some(second);
+            Ok(Request::Tmpfs {
+                at: at()?,
+                target: target()?,
+                size_bytes,
+                mode,
+                flags,
+            })
+        }
+        PSEUDO_FILE_SYSTEMS => {
+            let flavour = if is_set(first)? {
+                Flavour::Linux
+            } else {
+                Flavour::Native
+            };
+            Ok(Request::PseudoFileSystems { at: at()?, flavour })
+        }
+        UNMOUNT => Ok(Request::Unmount { at: at()? }),
+        LIST if order.text(AT)?.is_empty() => Ok(Request::List { after: None }),
+        LIST => Ok(Request::List { after: Some(at()?) }),
+        _ => Err(BadOrder("no such operation")),
+    }
+}
+
+fn order(operation: u32, at: &str, target: &str, source: &str, numbers: [u64; 4]) -> Result<Order, BadOrder> {
+    let mut order = Order::new(operation);
+    order.numbers[..numbers.len()].copy_from_slice(&numbers);
+    order.set_text(AT, at)?;
+    order.set_text(TARGET, target)?;
+    order.set_text(SOURCE, source)?;
+    Ok(order)
+}
+
+fn access_number(access: Access) -> u64 {
+    match access {
+        Access::ReadWrite => 0,
+        Access::ReadOnly => 1,
+    }
+}
+
+fn access(number: u64) -> Result<Access, BadOrder> {
+    Ok(if is_set(number)? {
+        Access::ReadOnly
+    } else {
+        Access::ReadWrite
+    })
+}
+
+fn is_set(number: u64) -> Result<bool, BadOrder> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(BadOrder("neither 0 nor 1")),
+    }
+}
+
+fn bad(name: BadName) -> BadOrder {
+    BadOrder(name.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests() -> Vec<Request> {
+        let at = || MountName::new("c-1").unwrap();
+        let target = || RelPath::new("srv/data").unwrap();
+        let host = |missing| BindSource::Host {
+            path: HostPath::new("/srv/www").unwrap(),
+            missing,
+        };
+        let dataset = || DatasetName::new("containers/1").unwrap();
+        let tmpfs = |size_bytes, noexec, read_only| Request::Tmpfs {
+            at: at(),
+            target: target(),
+            size_bytes,
+            mode: 0o1777,
+            flags: TmpfsFlags { noexec, read_only },
+        };
+        let bind = |source, access| Request::Bind {
+            source,
+            at: at(),
+            target: target(),
+            access,
+        };
+        vec![
+            Request::Dataset {
+                dataset: dataset(),
+                at: at(),
+                access: Access::ReadWrite,
+            },
+            Request::Dataset {
+                dataset: dataset(),
+                at: at(),
+                access: Access::ReadOnly,
+            },
+            bind(host(MissingSource::CreateDirectory), Access::ReadOnly),
+            bind(host(MissingSource::Refuse), Access::ReadWrite),
+            bind(
+                BindSource::Mounted {
+                    at: MountName::new("v-1").unwrap(),
+                },
+                Access::ReadOnly,
+            ),
+            tmpfs(None, true, false),
+            tmpfs(Some(0), false, true),
+            tmpfs(Some(u64::MAX), true, true),
+            Request::PseudoFileSystems {
+                at: at(),
+                flavour: Flavour::Native,
+            },
+            Request::PseudoFileSystems {
+                at: at(),
+                flavour: Flavour::Linux,
+            },
+            Request::Unmount { at: at() },
+            Request::List { after: None },
+            Request::List { after: Some(at()) },
+        ]
+    }
+
+    #[test]
+    fn every_request_survives_being_an_order() {
+        for request in requests() {
+            assert_eq!(read(&write(&request).unwrap()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn a_hand_does_not_believe_names() {
+        let hostile =
+            |operation, at, target, source| read(&order(operation, at, target, source, [0; 4]).unwrap());
+        assert!(hostile(UNMOUNT, "../etc", "", "").is_err());
+        assert!(hostile(UNMOUNT, "", "", "").is_err());
+        assert!(hostile(DATASET, "c-1", "", "../x").is_err());
+        assert!(hostile(BIND_HOST, "c-1", "../../etc", "/srv").is_err());
+        assert!(hostile(BIND_HOST, "c-1", "srv", "srv").is_err());
+        assert!(hostile(BIND_MOUNTED, "c-1", "srv", "v/1").is_err());
+        assert!(hostile(LIST, "a b", "", "").is_err());
+        assert!(hostile(99, "c-1", "", "").is_err());
+    }
+
+    #[test]
+    fn a_hand_does_not_believe_numbers() {
+        let hostile = |operation, numbers| read(&order(operation, "c-1", "srv", "", numbers).unwrap());
+        assert!(hostile(TMPFS, [2, 0, 0, 0]).is_err());
+        assert!(hostile(TMPFS, [0, 0, 1 << 16, 0]).is_err());
+        assert!(hostile(TMPFS, [0, 0, 0, 4]).is_err());
+        assert!(hostile(PSEUDO_FILE_SYSTEMS, [2, 0, 0, 0]).is_err());
+    }
+}

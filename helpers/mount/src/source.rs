@@ -1,0 +1,126 @@
+//! What a bind mount shows: a descriptor of it, and its real path, judged.
+//!
+//! A host path may lead through symbolic links, and whoever may write one of its directories can change them
+//! at any time. So the path is opened first, and what is judged is the path of what was opened.
+#![forbid(unsafe_code)]
+
+use crate::host;
+use crate::policy::BindRules;
+use protocol::mount::MissingSource;
+use protocol::names::HostPath;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io::Error;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A descriptor that names a thing without opening it for reading.
+const NAMED: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Mode of directories that are made because a bind mount names them, as dockerd makes them.
+const MADE_DIRECTORY: Mode = Mode::from_raw_mode(0o755);
+
+/// What is mounted decides what it is mounted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A directory, on a directory.
+    Directory,
+    /// Anything else, on a file.
+    File,
+}
+
+impl Kind {
+    /// The kind of a thing by its status.
+    pub(crate) fn of(stat: &Stat) -> Self {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Kind::Directory,
+            _ => Kind::File,
+        }
+    }
+}
+
+/// The source of a bind mount, judged.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// It itself (`O_PATH`).
+    pub(crate) fd: OwnedFd,
+    /// Its path without symbolic links.
+    pub(crate) path: PathBuf,
+    /// What it can be mounted on.
+    pub(crate) kind: Kind,
+}
+
+/// Opens a path of the host, made where that is wished, if the rules allow what it leads to.
+pub(crate) fn open_host(path: &HostPath, missing: MissingSource, rules: &BindRules) -> Answer<Source> {
+    let path = Path::new(path.as_str());
+    match openat(CWD, path, NAMED, Mode::empty()) {
+        Ok(fd) => judged(fd, rules),
+        Err(Errno::NOENT) if missing == MissingSource::CreateDirectory => {
+            judged(make_directories(path, rules)?, rules)
+        }
+        Err(errno) => Err(failed(path, errno)),
+    }
+}
+
+fn judged(fd: OwnedFd, rules: &BindRules) -> Answer<Source> {
+    let path = host::real_path(fd.as_fd()).map_err(|e| HelperError::system("path of a bind source", &e))?;
+    rules.judge(&path)?;
+    let stat = fstat(&fd).map_err(|errno| failed(&path, errno))?;
+    // The path of a deleted thing is not its path any more.
+    if stat.st_nlink == 0 {
+        return Err(failed(&path, Errno::NOENT));
+    }
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            let detail = format!("{} is a device; bind mounts show no devices", path.display());
+            Err(HelperError::new(ErrorCode::Refused, detail))
+        }
+        _ => Ok(Source {
+            fd,
+            path,
+            kind: Kind::of(&stat),
+        }),
+    }
+}
+
+/// Makes the missing directories of `path`, after judging where they would come to lie.
+fn make_directories(path: &Path, rules: &BindRules) -> Answer<OwnedFd> {
+    let (mut here, missing) = deepest_existing(path)?;
+    let mut planned =
+        host::real_path(here.as_fd()).map_err(|e| HelperError::system("path of a bind source", &e))?;
+    planned.extend(missing.iter());
+    rules.judge(&planned)?;
+    for name in missing {
+        match mkdirat(&here, name, MADE_DIRECTORY) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(&planned, errno)),
+        }
+        // Not through a link: one that was put there meanwhile, or dangled before, leads elsewhere than was
+        // judged.
+        let flags = NAMED.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
+        here = openat(&here, name, flags, Mode::empty()).map_err(|errno| failed(&planned, errno))?;
+    }
+    Ok(here)
+}
+
+/// The deepest part of `path` that exists, and the names that are missing below it.
+fn deepest_existing(path: &Path) -> Answer<(OwnedFd, Vec<&OsStr>)> {
+    let mut missing = Vec::new();
+    for ancestor in path.ancestors() {
+        match openat(CWD, ancestor, NAMED, Mode::empty()) {
+            Ok(fd) => {
+                missing.reverse();
+                return Ok((fd, missing));
+            }
+            Err(Errno::NOENT) => missing.extend(ancestor.file_name()),
+            Err(errno) => return Err(failed(ancestor, errno)),
+        }
+    }
+    Err(failed(path, Errno::NOENT))
+}
+
+fn failed(path: &Path, errno: Errno) -> HelperError {
+    HelperError::system(path.display().to_string(), &Error::from(errno))
+}

@@ -1,0 +1,103 @@
+//! Addresses and routes inside a jail, through two sockets that were made there.
+//!
+//! A request acts on the network stack of the socket's maker and asks for the caller's privilege; the same holds for a message
+//! on a routing socket. An AF_INET socket can set addresses but no routes, so a PF_ROUTE socket comes along.
+
+use super::links::{self, Sockets, step};
+use super::wire;
+use protocol::names::InnerInterfaceName;
+use protocol::net::AddressPrefix;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::fstat;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The loopback of a jail's network, which is there but down and without address (lo(4)).
+const LOOPBACK: &str = "lo0";
+
+/// Brings the loopback up, then gives the interface its addresses, brings it up and adds the default route.
+pub(super) fn configure(
+    sockets: &Sockets,
+    passed: &[OwnedFd],
+    inner: Option<&InnerInterfaceName>,
+    addresses: &[AddressPrefix],
+    gateways: &[IpAddr],
+) -> Answer<()> {
+    let [inet, route] = passed else {
+        return Err(HelperError::new(
+            ErrorCode::BadDescriptors,
+            "two sockets are needed",
+        ));
+    };
+    must_be(inet, (AddressFamily::INET, SocketType::DGRAM))?;
+    must_be(route, (AddressFamily::ROUTE, SocketType::RAW))?;
+    must_come_from_inside(sockets, inet.as_fd())?;
+    let socket = inet.as_fd();
+    step(
+        "giving the loopback its address",
+        links::add_address(socket, LOOPBACK, Ipv4Addr::LOCALHOST, 8),
+    )?;
+    step("bringing the loopback up", links::bring_up(socket, LOOPBACK))?;
+    let Some(inner) = inner else {
+        return Ok(());
+    };
+    for prefix in addresses {
+        if let IpAddr::V4(v4) = prefix.address {
+            let added = links::add_address(socket, inner.as_str(), v4, prefix.prefix_bits);
+            step("setting the address", added)?;
+        }
+    }
+    step(
+        "bringing the interface up",
+        links::bring_up(socket, inner.as_str()),
+    )?;
+    for gateway in gateways {
+        if let IpAddr::V4(v4) = gateway {
+            add_default_route(route, *v4)?;
+        }
+    }
+    Ok(())
+}
+
+fn add_default_route(route: &OwnedFd, gateway: Ipv4Addr) -> Answer<()> {
+    match rustix::io::write(route, &wire::default_route(gateway)) {
+        Ok(_) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(errno) => step("adding the default route", Err(errno.into())),
+    }
+}
+
+/// The daemon may pass any descriptor. What it makes itself belongs to its own user; only root's sockets come from the jail
+/// helper (a socket's owner is its maker, fstat(2)).
+fn must_be(socket: &OwnedFd, wanted: (AddressFamily, SocketType)) -> Answer<()> {
+    let found = (sockopt::socket_domain(socket), sockopt::socket_type(socket));
+    if found != (Ok(wanted.0), Ok(wanted.1)) {
+        return Err(HelperError::new(
+            ErrorCode::BadDescriptors,
+            "not the kinds of sockets that are needed",
+        ));
+    }
+    let owner = step("finding the socket's owner", fstat(socket).map_err(Into::into))?.st_uid;
+    if owner == 0 {
+        return Ok(());
+    }
+    Err(HelperError::new(
+        ErrorCode::Refused,
+        format!("the socket was made by user {owner}"),
+    ))
+}
+
+/// Interfaces of ours are on the host: a socket that sees one of them would configure the host. Where there is none, no
+/// jail can have an end of one. A routing socket shows nothing by which its network could be told; its owner is all that is
+/// known of it, and a default route that is there already is never replaced.
+fn must_come_from_inside(sockets: &Sockets, socket: BorrowedFd<'_>) -> Answer<()> {
+    for ours in links::list(sockets)? {
+        if links::exists(socket, ours.as_str())? {
+            return Err(HelperError::new(
+                ErrorCode::Refused,
+                "the socket belongs to the host's network",
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The process that loads rules: it runs nft(8) or pfctl(8), and nothing else.
+//!
+//! The front is in a sandbox that cannot execute anything. It passes the text of the rules as an anonymous file and the
+//! name of the rule set; the program, its arguments and its empty environment are fixed here.
+
+use crate::host;
+use helper_runtime::order::Order;
+use helper_runtime::pair::{Done, Hand, Orders};
+use protocol::names::AnchorName;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use std::fs::File;
+use std::io::{Error, Read, Result, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The only operation: replace the rules of the set in text 0 by the file that comes along.
+const LOAD: u32 = 1;
+
+/// How long the program may take: loading a thousand ports takes a fraction of a second, and the daemon gives up later.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long to sleep between two looks at the program: much less than it takes to start.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Longest complaint that is read, in bytes: its first line is kept, and that is cut to an error's length anyway.
+const COMPLAINT_BYTES_MAX: u64 = 4096;
+
+/// The front's side: has the rules of one set replaced by this text.
+///
+/// # Errors
+/// `Unsupported` where the host cannot load rules at all, `System` with the program's first complaint.
+pub fn replace_rules(hand: &Hand, anchor: &AnchorName, text: &str) -> Answer<()> {
+    let file = anonymous_file(text).map_err(|e| HelperError::system("keeping rules", &e))?;
+    let mut order = Order::new(LOAD);
+    order
+        .set_text(0, anchor.as_str())
+        .map_err(|bad| HelperError::new(ErrorCode::Refused, bad.0))?;
+    hand.call(&order, &[file.as_fd()]).map(|_| ())
+}
+
+/// The hand's side: obeys until the front is gone.
+///
+/// # Errors
+/// What breaks the connection to the front.
+pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
+    while let Some((order, fds)) = orders.next()? {
+        orders.answer(load(&order, fds, outer).map(|()| Done::default()))?;
+    }
+    Ok(())
+}
+
+fn load(order: &Order, fds: Vec<OwnedFd>, outer: &str) -> Answer<()> {
+    let refuse = |why: &str| HelperError::new(ErrorCode::Refused, why);
+    if order.operation != LOAD {
+        return Err(refuse("no such order"));
+    }
+    let name = order.text(0).map_err(|bad| refuse(bad.0))?;
+    let anchor = AnchorName::new(name).map_err(|bad| refuse(bad.0))?;
+    let Ok([text]) = <[OwnedFd; 1]>::try_from(fds) else {
+        return Err(HelperError::new(
+            ErrorCode::BadDescriptors,
+            "one file of rules is needed",
+        ));
+    };
+    run(outer, &anchor, text)
+}
+
+fn run(outer: &str, anchor: &AnchorName, text: OwnedFd) -> Answer<()> {
+    let failed = |e: Error| HelperError::system("running the rule program", &e);
+    let Some(mut program) = host::rule_program(outer, anchor) else {
+        return Err(HelperError::new(
+            ErrorCode::Unsupported,
+            host::RULE_PROGRAM_MISSING,
+        ));
+    };
+    let complaints = anonymous_file("").map_err(failed)?;
+    let their_end = complaints.try_clone().map_err(failed)?;
+    let mut child = program
+        .env_clear()
+        .stdin(text)
+        .stdout(Stdio::null())
+        .stderr(their_end)
+        .spawn()
+        .map_err(failed)?;
+    let status = wait(&mut child).map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    let complaint = first_line(complaints).map_err(failed)?;
+    let code = if host::is_unsupported(&complaint) {
+        ErrorCode::Unsupported
+    } else {
+        ErrorCode::System
+    };
+    Err(HelperError::new(
+        code,
+        format!("rules were not loaded ({status}): {complaint}"),
+    ))
+}
+
+/// Waits for the program; kills it when its time is over.
+fn wait(child: &mut Child) -> Result<ExitStatus> {
+    let deadline = Instant::now() + PROGRAM_LIMIT;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            return child.wait();
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// A file without a name that holds the text, to be read from its beginning.
+fn anonymous_file(text: &str) -> Result<File> {
+    let mut file = File::from(memfd_create("rules", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn first_line(file: File) -> Result<String> {
+    seek(&file, SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    file.take(COMPLAINT_BYTES_MAX).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("no reason given")
+        .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchor(name: &str) -> Order {
+        let mut order = Order::new(LOAD);
+        order.set_text(0, name).unwrap();
+        order
+    }
+
+    #[test]
+    fn an_order_that_a_good_front_would_not_give_is_refused() {
+        let files = |count| {
+            (0..count)
+                .map(|_| anonymous_file("").unwrap().into())
+                .collect::<Vec<OwnedFd>>()
+        };
+        let code = |order: &Order, fds| load(order, fds, "cellblock").unwrap_err().code;
+        assert_eq!(code(&Order::new(2), files(1)), ErrorCode::Refused);
+        assert_eq!(code(&anchor("../all"), files(1)), ErrorCode::Refused);
+        assert_eq!(code(&anchor(""), files(1)), ErrorCode::Refused);
+        assert_eq!(code(&anchor("net1"), files(0)), ErrorCode::BadDescriptors);
+        assert_eq!(code(&anchor("net1"), files(2)), ErrorCode::BadDescriptors);
+    }
+
+    #[test]
+    fn the_first_line_of_a_complaint_is_kept() {
+        let file = anonymous_file("\n  Error: no\nmore\n").unwrap();
+        assert_eq!(first_line(file).unwrap(), "Error: no");
+        assert_eq!(
+            first_line(anonymous_file("").unwrap()).unwrap(),
+            "no reason given"
+        );
+    }
+}

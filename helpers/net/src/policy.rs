@@ -1,0 +1,451 @@
+//! What the net helper is willing to do. Pure: a request is judged before anything on the host is touched.
+//!
+//! The daemon is taken to be hostile here. Interface names cannot leave our prefix (their type sees to that); this file
+//! keeps addresses and rules within what a container network can need, so that no request can take over the host's own
+//! addresses, its loopback or its default route.
+
+use crate::prefix;
+use protocol::net::{AddressPrefix, PortRule, Request, RuleSet};
+use protocol::policy::NetPolicy;
+use protocol::{Answer, ErrorCode, HelperError};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Smallest packet size that an interface may be limited to, in bytes: every IPv4 link carries 68 (RFC 791).
+const MTU_BYTES_MIN: u16 = 68;
+
+/// Shortest IPv4 prefix, in bits: 10.0.0.0/8 is the largest private network, and a shorter one would draw a large part of
+/// the internet to a bridge.
+const IPV4_PREFIX_BITS_MIN: u8 = 8;
+
+/// Shortest IPv6 prefix, in bits: providers hand out /32 at most.
+const IPV6_PREFIX_BITS_MIN: u8 = 32;
+
+/// Longest name of the outer anchor, in bytes: pf allows 63 per component and a table's name holds two.
+const ANCHOR_BYTES_MAX: usize = 20;
+
+/// The prefixes that no container network may touch: this host's own addresses, link-local (cloud metadata lives there),
+/// multicast and reserved ones.
+const RESERVED: [AddressPrefix; 8] = [
+    v4([0, 0, 0, 0], 8),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([224, 0, 0, 0], 3),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
+    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
+    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], prefix_bits: u8) -> AddressPrefix {
+    AddressPrefix {
+        address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        prefix_bits,
+    }
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix_bits: u8) -> AddressPrefix {
+    AddressPrefix {
+        address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)),
+        prefix_bits,
+    }
+}
+
+/// Judges one request.
+///
+/// # Errors
+/// `Refused` with the rule that it breaks; `Unsupported` for what neither host can do yet.
+pub fn judge(request: &Request) -> Answer<()> {
+    match request {
+        Request::EnsureBridge {
+            bridge: _,
+            addresses,
+            mtu,
+        } => {
+            mtu_fits(*mtu)?;
+            addresses_fit(addresses.as_slice())
+        }
+        Request::AttachEndpoint {
+            bridge,
+            host_end,
+            jid,
+            inner: _,
+            mac,
+            mtu,
+        } => {
+            mtu_fits(*mtu)?;
+            if bridge == host_end {
+                return refuse("the bridge and the host's end have one name");
+            }
+            // Neither a process id nor a jid is ever 0 or negative.
+            if *jid < 1 {
+                return refuse("no such jail id");
+            }
+            // The lowest bit of the first byte marks a group address (IEEE 802).
+            if mac[0] & 1 == 1 || *mac == [0; 6] {
+                refuse("not a hardware address of one station")
+            } else {
+                Ok(())
+            }
+        }
+        Request::ConfigureInside {
+            inner,
+            addresses,
+            gateways,
+        } => {
+            if inner.is_none() && !(addresses.as_slice().is_empty() && gateways.as_slice().is_empty()) {
+                return refuse("addresses without an interface");
+            }
+            only_ipv4(addresses.as_slice().iter().map(|one| one.address))?;
+            addresses_fit(addresses.as_slice())?;
+            gateways_fit(gateways.as_slice(), addresses.as_slice())
+        }
+        Request::LoadRules { anchor: _, rules } => rules_fit(rules),
+        Request::RemoveInterface { interface: _ }
+        | Request::ClearRules { anchor: _ }
+        | Request::List { after: _ }
+        | Request::HostPrefixes => Ok(()),
+    }
+}
+
+/// The name that stands before each rule set: lower-case letters, digits and `_`, because it is written into rule text.
+///
+/// # Errors
+/// `InvalidData` where the administrator's name has other characters.
+pub fn outer_anchor(policy: &NetPolicy) -> std::io::Result<String> {
+    let name = policy.anchor.as_str();
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let begins_well = name
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase());
+    if begins_well && name.len() <= ANCHOR_BYTES_MAX && name.bytes().all(fits) {
+        Ok(name.to_owned())
+    } else {
+        let why = "the anchor's name must be a letter and then at most 19 lower-case letters, digits or '_'";
+        Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why))
+    }
+}
+
+fn refuse(why: &str) -> Answer<()> {
+    Err(HelperError::new(ErrorCode::Refused, why))
+}
+
+fn mtu_fits(mtu_bytes: u16) -> Answer<()> {
+    if mtu_bytes >= MTU_BYTES_MIN {
+        Ok(())
+    } else {
+        refuse("the largest packet is below 68 bytes")
+    }
+}
+
+fn addresses_fit(addresses: &[AddressPrefix]) -> Answer<()> {
+    let mut seen = HashSet::new();
+    for prefix in addresses {
+        prefix_fits(*prefix)?;
+        if !seen.insert(prefix.address) {
+            return refuse("an address stands there twice");
+        }
+        if is_network_or_broadcast(*prefix) {
+            return refuse("an interface cannot have the network's own or its broadcast address");
+        }
+    }
+    Ok(())
+}
+
+fn prefix_fits(prefix: AddressPrefix) -> Answer<()> {
+    let shortest = if prefix.address.is_ipv4() {
+        IPV4_PREFIX_BITS_MIN
+    } else {
+        IPV6_PREFIX_BITS_MIN
+    };
+    if prefix.prefix_bits > prefix::width(prefix.address) || prefix.prefix_bits < shortest {
+        return refuse("the prefix length is out of range");
+    }
+    if RESERVED.iter().any(|reserved| prefix::overlap(*reserved, prefix)) {
+        return refuse("the prefix touches reserved addresses");
+    }
+    Ok(())
+}
+
+/// Links of two addresses (/31, RFC 3021) and single addresses have neither.
+fn is_network_or_broadcast(prefix: AddressPrefix) -> bool {
+    match prefix.address {
+        IpAddr::V4(address) if prefix.prefix_bits < 31 => {
+            let host_part = address.to_bits() & !prefix::netmask(prefix.prefix_bits).to_bits();
+            host_part == 0 || host_part == u32::MAX >> prefix.prefix_bits
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => false,
+    }
+}
+
+/// The socket that comes from inside is an IPv4 one, and ioctl(2) on it reaches IPv4 only.
+fn only_ipv4(mut addresses: impl Iterator<Item = IpAddr>) -> Answer<()> {
+    if addresses.any(|address| address.is_ipv6()) {
+        return Err(HelperError::new(
+            ErrorCode::Unsupported,
+            "IPv6 inside containers is not supported yet",
+        ));
+    }
+    Ok(())
+}
+
+fn gateways_fit(gateways: &[IpAddr], addresses: &[AddressPrefix]) -> Answer<()> {
+    only_ipv4(gateways.iter().copied())?;
+    if gateways.len() > 1 {
+        return refuse("more than one default route of a family");
+    }
+    for gateway in gateways {
+        if !addresses.iter().any(|own| prefix::covers(*own, *gateway)) {
+            return refuse("the gateway is not within the interface's prefixes");
+        }
+        if addresses.iter().any(|own| own.address == *gateway) {
+            return refuse("the gateway is the interface's own address");
+        }
+    }
+    Ok(())
+}
+
+fn rules_fit(rules: &RuleSet) -> Answer<()> {
+    let subnets = rules.subnets.as_slice();
+    subnets.iter().try_for_each(|subnet| prefix_fits(*subnet))?;
+    let networks: HashSet<_> = subnets.iter().map(|subnet| prefix::text(*subnet)).collect();
+    if networks.len() != subnets.len() {
+        return refuse("a prefix stands there twice");
+    }
+    let mut published = HashSet::new();
+    for port in rules.ports.as_slice() {
+        port_fits(port, subnets)?;
+        // pf takes no rule twice, and nft would keep the first silently.
+        if !published.insert((
+            port.protocol == protocol::net::Transport::Tcp,
+            port.host,
+            port.host_port,
+        )) {
+            return refuse("a port is published twice");
+        }
+    }
+    Ok(())
+}
+
+fn port_fits(port: &PortRule, subnets: &[AddressPrefix]) -> Answer<()> {
+    if port.host_port == 0 || port.container_port == 0 {
+        return refuse("port 0 cannot be published");
+    }
+    if port.host.is_ipv4() != port.container.is_ipv4() {
+        return refuse("a port cannot be translated from one address family to the other");
+    }
+    // Packets for 127.0.0.1 and ::1 never leave the loopback interface on either host: a proxy has to serve those.
+    if port.host.is_loopback() {
+        let why = "a loopback address cannot be translated to a container";
+        return Err(HelperError::new(ErrorCode::Unsupported, why));
+    }
+    if port.host.is_multicast() {
+        return refuse("a port is published at a group address");
+    }
+    if !subnets
+        .iter()
+        .any(|subnet| prefix::covers(*subnet, port.container))
+    {
+        return refuse("a port leads to an address outside the network");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::names::{AnchorName, Bounded, InnerInterfaceName, InterfaceName, Label};
+    use protocol::net::Transport;
+
+    fn prefixes<const MAX: usize>(texts: &[&str]) -> Bounded<AddressPrefix, MAX> {
+        let parse = |text: &&str| {
+            let (address, bits) = text.split_once('/').unwrap();
+            AddressPrefix {
+                address: address.parse().unwrap(),
+                prefix_bits: bits.parse().unwrap(),
+            }
+        };
+        Bounded::new(texts.iter().map(parse).collect()).unwrap()
+    }
+
+    fn name(text: &str) -> InterfaceName {
+        InterfaceName::new(text).unwrap()
+    }
+
+    fn bridge(addresses: &[&str], mtu: u16) -> Request {
+        Request::EnsureBridge {
+            bridge: name("cbbr0"),
+            addresses: prefixes(addresses),
+            mtu,
+        }
+    }
+
+    fn endpoint(host_end: &str, jid: i32, mac: [u8; 6]) -> Request {
+        let inner = InnerInterfaceName::new("eth0").unwrap();
+        Request::AttachEndpoint {
+            bridge: name("cbbr0"),
+            host_end: name(host_end),
+            jid,
+            inner,
+            mac,
+            mtu: 1500,
+        }
+    }
+
+    fn inside(inner: Option<&str>, addresses: &[&str], gateways: &[&str]) -> Request {
+        Request::ConfigureInside {
+            inner: inner.map(|inner| InnerInterfaceName::new(inner).unwrap()),
+            addresses: prefixes(addresses),
+            gateways: Bounded::new(gateways.iter().map(|one| one.parse().unwrap()).collect()).unwrap(),
+        }
+    }
+
+    fn port(host: &str, host_port: u16, container: &str) -> PortRule {
+        let (host, container) = (host.parse().unwrap(), container.parse().unwrap());
+        PortRule {
+            protocol: Transport::Tcp,
+            host,
+            host_port,
+            container,
+            container_port: 80,
+        }
+    }
+
+    fn rules(subnets: &[&str], ports: Vec<PortRule>) -> Request {
+        let ports = Bounded::new(ports).unwrap();
+        let rules = RuleSet {
+            bridge: name("cbbr0"),
+            subnets: prefixes(subnets),
+            masquerade: true,
+            ports,
+        };
+        Request::LoadRules {
+            anchor: AnchorName::new("n1").unwrap(),
+            rules: Box::new(rules),
+        }
+    }
+
+    const MAC: [u8; 6] = [2, 0x42, 172, 18, 0, 2];
+
+    #[test]
+    fn what_a_container_network_needs_is_allowed() {
+        for request in [
+            bridge(&["172.18.0.1/16", "fd00:1::1/64"], 1500),
+            bridge(&[], 68),
+            bridge(&["10.0.0.0/31"], 1500),
+            endpoint("cbe1", 4711, MAC),
+            inside(None, &[], &[]),
+            inside(Some("eth0"), &["172.18.0.2/16"], &["172.18.0.1"]),
+            rules(&["172.18.0.0/16"], vec![]),
+            rules(
+                &["172.18.0.0/16"],
+                vec![
+                    port("0.0.0.0", 8080, "172.18.0.2"),
+                    port("192.0.2.1", 8080, "172.18.0.2"),
+                ],
+            ),
+        ] {
+            assert_eq!(judge(&request), Ok(()), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_reach_beyond_a_container_network_is_refused() {
+        for (request, why) in [
+            (bridge(&[], 67), "68 bytes"),
+            (bridge(&["172.18.0.1/33"], 1500), "out of range"),
+            (bridge(&["8.0.0.1/7"], 1500), "out of range"),
+            (bridge(&["fd00::1/16"], 1500), "out of range"),
+            (bridge(&["127.1.2.3/24"], 1500), "reserved"),
+            (bridge(&["224.0.0.1/24"], 1500), "reserved"),
+            (bridge(&["255.255.255.255/32"], 1500), "reserved"),
+            (bridge(&["169.254.169.254/32"], 1500), "reserved"),
+            (bridge(&["::1/128"], 1500), "reserved"),
+            (bridge(&["::ffff:10.0.0.1/120"], 1500), "reserved"),
+            (bridge(&["172.18.0.0/16"], 1500), "broadcast"),
+            (bridge(&["172.18.255.255/16"], 1500), "broadcast"),
+            (bridge(&["172.18.0.1/16", "172.18.0.1/24"], 1500), "twice"),
+            (endpoint("cbbr0", 4711, MAC), "one name"),
+            (endpoint("cbe1", 0, MAC), "no such jail"),
+            (endpoint("cbe1", -5, MAC), "no such jail"),
+            (endpoint("cbe1", 4711, [1, 0, 0x5e, 0, 0, 1]), "one station"),
+            (endpoint("cbe1", 4711, [0; 6]), "one station"),
+            (inside(None, &["172.18.0.2/16"], &[]), "without an interface"),
+            (
+                inside(Some("eth0"), &["172.18.0.2/16"], &["172.19.0.1"]),
+                "not within",
+            ),
+            (
+                inside(Some("eth0"), &["172.18.0.2/16"], &["172.18.0.2"]),
+                "own address",
+            ),
+            (
+                inside(Some("eth0"), &["172.18.0.2/16"], &["172.18.0.1", "172.18.0.3"]),
+                "more than one",
+            ),
+            (rules(&["127.0.0.0/8"], vec![]), "reserved"),
+            (rules(&["172.18.0.1/16", "172.18.0.9/16"], vec![]), "twice"),
+            (
+                rules(&["172.18.0.0/16"], vec![port("0.0.0.0", 0, "172.18.0.2")]),
+                "port 0",
+            ),
+            (
+                rules(&["172.18.0.0/16"], vec![port("0.0.0.0", 80, "172.19.0.2")]),
+                "outside the network",
+            ),
+            (
+                rules(&["172.18.0.0/16"], vec![port("::", 80, "172.18.0.2")]),
+                "address family",
+            ),
+            (
+                rules(&["172.18.0.0/16"], vec![port("224.0.0.1", 80, "172.18.0.2")]),
+                "group address",
+            ),
+            (
+                rules(&["172.18.0.0/16"], vec![port("0.0.0.0", 80, "172.18.0.2"); 2]),
+                "published twice",
+            ),
+        ] {
+            let refusal = judge(&request).expect_err(why);
+            assert_eq!(refusal.code, ErrorCode::Refused, "{request:?}");
+            assert!(refusal.detail.as_str().contains(why), "{refusal} for {request:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_unsupported() {
+        for request in [
+            inside(Some("eth0"), &["fd00::2/64"], &[]),
+            inside(Some("eth0"), &["172.18.0.2/16"], &["fd00::1"]),
+            rules(&["172.18.0.0/16"], vec![port("127.0.0.1", 80, "172.18.0.2")]),
+        ] {
+            assert_eq!(
+                judge(&request).map_err(|e| e.code),
+                Err(ErrorCode::Unsupported),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_anchor_that_could_be_more_than_a_name_is_no_anchor() {
+        let policy = |anchor: &str| NetPolicy {
+            anchor: Label::new(anchor).unwrap(),
+            enable_forwarding: false,
+        };
+        assert_eq!(outer_anchor(&policy("cellblock_2")).unwrap(), "cellblock_2");
+        for bad in [
+            "",
+            "Cellblock",
+            "2cells",
+            "a;b",
+            "a/b",
+            "{",
+            "a-b",
+            "aaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert!(outer_anchor(&policy(bad)).is_err(), "{bad}");
+        }
+    }
+}

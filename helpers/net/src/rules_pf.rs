@@ -1,0 +1,177 @@
+//! A network's rule set in the language of pf.conf(5): one anchor, replaced as a whole in one transaction.
+//!
+//! Pure text from typed values only. The administrator's pf.conf calls our anchors (`nat-anchor`, `rdr-anchor` and `anchor`
+//! with `"<name>/*"`). What an anchor does:
+//! - `nat`: what leaves the network leaves with the address of the interface that it takes. A container that reaches its own
+//!   network through a published port leaves with the bridge's address, else the answer would not come back through
+//!   the host.
+//! - `rdr`: packets for one of this host's addresses and a published port go to the container. Not on lo0, where a
+//!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
+//! - filter: into the network come answers, published ports and the host; nothing else, and so nothing from another
+//!   container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
+//!   Whether containers reach services of the host itself is left to the administrator's own rules.
+
+use crate::prefix;
+use protocol::net::{PortRule, RuleSet, Transport};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// The text that replaces the rule set. `outside` are the host's other interfaces, by name, through which containers may
+/// leave.
+#[must_use]
+pub fn load(rules: &RuleSet, outside: &[String]) -> String {
+    let mut lines = Vec::new();
+    if rules.masquerade {
+        lines.extend(outside.iter().flat_map(|interface| masquerade(rules, interface)));
+    }
+    // A port at one address goes before the same port at any address: the first match wins.
+    let (any, one): (Vec<_>, Vec<_>) = rules
+        .ports
+        .as_slice()
+        .iter()
+        .partition(|port| port.host.is_unspecified());
+    let ports: Vec<&PortRule> = one.into_iter().chain(any).collect();
+    lines.extend(ports.iter().flat_map(|port| hairpin(rules, port)));
+    lines.extend(ports.iter().map(|port| redirect(port)));
+    lines.extend(subnet_lines(rules, |bridge, family, subnet| {
+        format!("pass in quick on {bridge} {family} from {subnet} to ! (self)")
+    }));
+    lines.extend(ports.iter().map(|port| admit(rules, port)));
+    lines.extend(subnet_lines(rules, |bridge, family, subnet| {
+        format!("pass out quick on {bridge} {family} from (self) to {subnet}")
+    }));
+    lines.push(format!("block drop out quick on {}", rules.bridge));
+    // pf refuses a rule set that holds one rule twice; two host ports may lead to one container port.
+    let mut seen = HashSet::new();
+    lines.retain(|line| seen.insert(line.clone()));
+    lines.join("\n") + "\n"
+}
+
+/// The text that removes the rule set, whether it is there or not: an empty one replaces it.
+#[must_use]
+pub fn clear() -> String {
+    String::new()
+}
+
+fn subnet_lines(rules: &RuleSet, line: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+    let subnets = rules.subnets.as_slice().iter();
+    subnets
+        .map(|one| line(rules.bridge.as_str(), family(one.address), &prefix::text(*one)))
+        .collect()
+}
+
+fn masquerade(rules: &RuleSet, interface: &str) -> Vec<String> {
+    subnet_lines(rules, |_, family, subnet| {
+        format!("nat on {interface} {family} from {subnet} to ! {subnet} -> ({interface}:0)")
+    })
+}
+
+fn hairpin(rules: &RuleSet, port: &PortRule) -> Option<String> {
+    let home = rules
+        .subnets
+        .as_slice()
+        .iter()
+        .find(|subnet| prefix::covers(**subnet, port.container))?;
+    let (bridge, subnet) = (&rules.bridge, prefix::text(*home));
+    Some(format!(
+        "nat on {bridge} {} from {subnet} to {} -> ({bridge}:0)",
+        transport(port),
+        target(port)
+    ))
+}
+
+fn redirect(port: &PortRule) -> String {
+    let host = if port.host.is_unspecified() {
+        "(self)".to_owned()
+    } else {
+        port.host.to_string()
+    };
+    let (from, to) = (port.host_port, port.container_port);
+    format!(
+        "rdr pass on ! lo0 {} from any to {host} port {from} -> {} port {to}",
+        transport(port),
+        port.container
+    )
+}
+
+fn admit(rules: &RuleSet, port: &PortRule) -> String {
+    format!(
+        "pass out quick on {} {} from any to {}",
+        rules.bridge,
+        transport(port),
+        target(port)
+    )
+}
+
+fn target(port: &PortRule) -> String {
+    format!("{} port {}", port.container, port.container_port)
+}
+
+fn transport(port: &PortRule) -> String {
+    let name = match port.protocol {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("{} proto {name}", family(port.container))
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "inet" } else { "inet6" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules_nft::tests::{full, port, rules};
+
+    #[test]
+    fn a_full_rule_set_puts_translation_before_filtering() {
+        let golden = "\
+nat on em0 inet from 172.18.0.0/16 to ! 172.18.0.0/16 -> (em0:0)
+nat on em0 inet6 from fd00:1::/64 to ! fd00:1::/64 -> (em0:0)
+nat on wg0 inet from 172.18.0.0/16 to ! 172.18.0.0/16 -> (wg0:0)
+nat on wg0 inet6 from fd00:1::/64 to ! fd00:1::/64 -> (wg0:0)
+nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.3 port 80 -> (cbbr0:0)
+nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.2 port 80 -> (cbbr0:0)
+nat on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.2 port 53 -> (cbbr0:0)
+nat on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::2 port 80 -> (cbbr0:0)
+rdr pass on ! lo0 inet proto tcp from any to 192.0.2.1 port 8080 -> 172.18.0.3 port 80
+rdr pass on ! lo0 inet proto tcp from any to (self) port 8080 -> 172.18.0.2 port 80
+rdr pass on ! lo0 inet proto udp from any to (self) port 5300 -> 172.18.0.2 port 53
+rdr pass on ! lo0 inet proto tcp from any to (self) port 8081 -> 172.18.0.2 port 80
+rdr pass on ! lo0 inet6 proto tcp from any to (self) port 8080 -> fd00:1::2 port 80
+pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)
+pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self)
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.2 port 80
+pass out quick on cbbr0 inet proto udp from any to 172.18.0.2 port 53
+pass out quick on cbbr0 inet6 proto tcp from any to fd00:1::2 port 80
+pass out quick on cbbr0 inet from (self) to 172.18.0.0/16
+pass out quick on cbbr0 inet6 from (self) to fd00:1::/64
+block drop out quick on cbbr0
+";
+        assert_eq!(load(&full(), &["em0".to_owned(), "wg0".to_owned()]), golden);
+    }
+
+    #[test]
+    fn no_rule_stands_there_twice() {
+        let ports = (1..=9)
+            .map(|n| port(Transport::Tcp, ("0.0.0.0", 8000 + n), ("172.18.0.2", 80)))
+            .collect();
+        let text = load(&rules(&[("172.18.0.1", 16)], true, ports), &["em0".to_owned()]);
+        let lines: Vec<_> = text.lines().collect();
+        let distinct: HashSet<_> = lines.iter().collect();
+        assert_eq!(lines.len(), distinct.len(), "{text}");
+    }
+
+    #[test]
+    fn a_network_without_masquerade_translates_no_source_on_its_way_out() {
+        let text = load(&rules(&[("172.18.0.1", 16)], false, vec![]), &["em0".to_owned()]);
+        assert!(!text.contains("nat on em0"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_text_clears_the_anchor() {
+        assert_eq!(clear(), "");
+    }
+}

@@ -1,0 +1,217 @@
+//! One request in, one answer out: judged by the policy, then done by the host or by the hand.
+
+use crate::hand::replace_rules;
+use crate::host::{self, Host};
+use crate::policy;
+use helper_runtime::pair::Hand;
+use helper_runtime::serve::{Reply, Service};
+use protocol::Answer;
+use protocol::handshake::{HelperKind, HostFacts, HostOs};
+use protocol::limits::LIST_ITEMS_MAX;
+use protocol::names::{Bounded, InnerInterfaceName, InterfaceName, Label, Text};
+use protocol::net::{AddressPrefix, Request, Response};
+use std::io::{Error, ErrorKind};
+use std::os::fd::OwnedFd;
+
+/// What a host says of itself. What else runs here is not this helper's to know, so it claims nothing.
+///
+/// # Errors
+/// `InvalidData` where uname(3) gives a release that is not plain text.
+pub fn facts(os: HostOs, backend: &str) -> std::io::Result<HostFacts> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    Ok(HostFacts {
+        os,
+        release: Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?,
+        backend: Text::cut(backend),
+        runs_linux: false,
+        enforces_limits: false,
+    })
+}
+
+/// A pair of interfaces to be made.
+#[derive(Debug)]
+pub struct Endpoint<'a> {
+    /// The bridge that gets the host's end.
+    pub bridge: &'a InterfaceName,
+    /// The host's end.
+    pub host_end: &'a InterfaceName,
+    /// The jail that gets the other end.
+    pub jid: i32,
+    /// The other end's name inside.
+    pub inner: &'a InnerInterfaceName,
+    /// The other end's hardware address.
+    pub mac: [u8; 6],
+    /// Largest packet, in bytes.
+    pub mtu_bytes: u16,
+}
+
+/// The helper at work.
+#[derive(Debug)]
+pub struct Net {
+    host: Host,
+    hand: Hand,
+    /// Stands before each rule set's name.
+    outer: String,
+}
+
+impl Net {
+    /// With what was opened before the sandbox closed.
+    #[must_use]
+    pub fn new(host: Host, hand: Hand, outer: String) -> Self {
+        Net { host, hand, outer }
+    }
+}
+
+impl Service for Net {
+    type Request = Request;
+    type Response = Response;
+    const KIND: HelperKind = HelperKind::Net;
+
+    fn facts(&self) -> HostFacts {
+        self.host.facts().clone()
+    }
+
+    fn descriptors(request: &Request) -> usize {
+        host::descriptors(request)
+    }
+
+    fn describe(request: &Request) -> (&'static str, String) {
+        match request {
+            Request::EnsureBridge { bridge, .. } => ("ensure-bridge", bridge.to_string()),
+            Request::AttachEndpoint { host_end, jid, .. } => {
+                ("attach-endpoint", format!("{host_end} to jail {jid}"))
+            }
+            Request::ConfigureInside { inner, .. } => (
+                "configure-inside",
+                inner
+                    .as_ref()
+                    .map_or_else(|| "loopback".to_owned(), ToString::to_string),
+            ),
+            Request::RemoveInterface { interface } => ("remove-interface", interface.to_string()),
+            Request::LoadRules { anchor, .. } => ("load-rules", anchor.to_string()),
+            Request::ClearRules { anchor } => ("clear-rules", anchor.to_string()),
+            Request::List { .. } => ("list", String::new()),
+            Request::HostPrefixes => ("host-prefixes", String::new()),
+        }
+    }
+
+    fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
+        policy::judge(&request)?;
+        self.act(request, &fds).map(Reply::from)
+    }
+}
+
+impl Net {
+    fn act(&mut self, request: Request, fds: &[OwnedFd]) -> Answer<Response> {
+        match request {
+            Request::EnsureBridge {
+                bridge,
+                addresses,
+                mtu,
+            } => {
+                self.host.ensure_bridge(&bridge, addresses.as_slice(), mtu)?;
+            }
+            Request::AttachEndpoint {
+                bridge,
+                host_end,
+                jid,
+                inner,
+                mac,
+                mtu,
+            } => {
+                let endpoint = Endpoint {
+                    bridge: &bridge,
+                    host_end: &host_end,
+                    jid,
+                    inner: &inner,
+                    mac,
+                    mtu_bytes: mtu,
+                };
+                self.host.attach(&endpoint)?;
+            }
+            Request::ConfigureInside {
+                inner,
+                addresses,
+                gateways,
+            } => {
+                self.host
+                    .configure_inside(inner.as_ref(), addresses.as_slice(), gateways.as_slice(), fds)?;
+            }
+            Request::RemoveInterface { interface } => self.host.remove(&interface)?,
+            Request::LoadRules { anchor, rules } => {
+                let text = self.host.rules(&self.outer, &anchor, &rules)?;
+                replace_rules(&self.hand, &anchor, &text)?;
+            }
+            Request::ClearRules { anchor } => {
+                replace_rules(&self.hand, &anchor, &host::no_rules(&self.outer, &anchor))?;
+            }
+            Request::List { after } => return Ok(page(self.host.interfaces()?, after.as_ref())),
+            Request::HostPrefixes => return Ok(widest_first(self.host.prefixes()?)),
+        }
+        Ok(Response::Done)
+    }
+}
+
+fn page(mut names: Vec<InterfaceName>, after: Option<&InterfaceName>) -> Response {
+    names.retain(|name| after.is_none_or(|after| name > after));
+    names.sort();
+    Response::Interfaces(Bounded::cut(names))
+}
+
+/// A host with more prefixes than one answer holds (a router) keeps the widest: those are the most likely to be hit.
+fn widest_first(mut prefixes: Vec<AddressPrefix>) -> Response {
+    prefixes.sort_by_key(|one| (one.prefix_bits, one.address));
+    prefixes.dedup();
+    Response::Prefixes(Bounded::<_, LIST_ITEMS_MAX>::cut(prefixes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_one_another_in_name_order() {
+        let name = |n: usize| InterfaceName::new(format!("cbe{n:04}")).unwrap();
+        let all: Vec<_> = (0..LIST_ITEMS_MAX + 3).rev().map(name).collect();
+        let Response::Interfaces(first) = page(all.clone(), None) else {
+            panic!()
+        };
+        assert_eq!(first.as_slice().len(), LIST_ITEMS_MAX);
+        let Response::Interfaces(second) = page(all, first.as_slice().last()) else {
+            panic!()
+        };
+        assert_eq!(
+            second.as_slice(),
+            [
+                name(LIST_ITEMS_MAX),
+                name(LIST_ITEMS_MAX + 1),
+                name(LIST_ITEMS_MAX + 2)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_widest_prefixes_come_first_and_once() {
+        let prefix = |text: &str, prefix_bits| AddressPrefix {
+            address: text.parse().unwrap(),
+            prefix_bits,
+        };
+        let given = vec![
+            prefix("10.1.0.0", 16),
+            prefix("172.18.0.0", 24),
+            prefix("10.1.0.0", 16),
+            prefix("10.0.0.0", 8),
+        ];
+        let Response::Prefixes(answer) = widest_first(given) else {
+            panic!()
+        };
+        assert_eq!(
+            answer.as_slice(),
+            [
+                prefix("10.0.0.0", 8),
+                prefix("10.1.0.0", 16),
+                prefix("172.18.0.0", 24)
+            ]
+        );
+    }
+}

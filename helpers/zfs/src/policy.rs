@@ -1,0 +1,182 @@
+//! Which datasets a request may name. Pure: no host is asked.
+//!
+//! Everything lies in one of three families below the configured parent. A name that is too short would be a family
+//! itself, and a longer one would lie inside a dataset, where a container writes: both are refused.
+#![forbid(unsafe_code)]
+
+use protocol::names::DatasetName;
+use protocol::policy::{Policy, ZfsPolicy};
+use protocol::zfs::Request;
+use protocol::{Answer, ErrorCode, HelperError};
+use std::io::{Error, ErrorKind, Result};
+
+/// A kind of datasets: the first component of their names, and how many components such a name has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Family {
+    /// The first component.
+    pub folder: &'static str,
+    /// Components of a dataset's name, this first one among them.
+    pub depth: usize,
+}
+
+/// Every family: `images/<chain id>`, `containers/<container id>`, `volumes/<tenant>/<name>`.
+pub const FAMILIES: [Family; 3] = [
+    Family {
+        folder: "images",
+        depth: 2,
+    },
+    Family {
+        folder: "containers",
+        depth: 2,
+    },
+    Family {
+        folder: "volumes",
+        depth: 3,
+    },
+];
+
+/// The policy, if it is this helper's.
+///
+/// # Errors
+/// `InvalidInput` for another helper's.
+pub fn ours(policy: Policy) -> Result<ZfsPolicy> {
+    match policy {
+        Policy::Zfs(policy) => Ok(policy),
+        Policy::Jail(_) | Policy::Net(_) | Policy::Mount(_) | Policy::Archive(_) => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the policy is another helper's",
+        )),
+    }
+}
+
+/// Judges what a request names.
+///
+/// # Errors
+/// `Refused` for every name that is not a dataset of a family, or, where a folder is listed, not a folder of one.
+pub fn judge(request: &Request) -> Answer<()> {
+    match request {
+        Request::Create { dataset }
+        | Request::Snapshot { dataset, .. }
+        | Request::Destroy { dataset }
+        | Request::Stats { dataset } => check_dataset(dataset),
+        Request::Clone {
+            origin,
+            dataset,
+            label: _,
+        } => {
+            check_dataset(origin)?;
+            check_dataset(dataset)
+        }
+        Request::List { parent, after: _ } => check_folder(parent),
+        Request::PoolSpace => Ok(()),
+    }
+}
+
+fn check_dataset(name: &DatasetName) -> Answer<()> {
+    match family_and_depth(name) {
+        Some((family, depth)) if depth == family.depth => Ok(()),
+        Some(_) | None => Err(refused(name, "is not a dataset of a family")),
+    }
+}
+
+fn check_folder(name: &DatasetName) -> Answer<()> {
+    match family_and_depth(name) {
+        Some((family, depth)) if depth < family.depth => Ok(()),
+        Some(_) | None => Err(refused(name, "is not a folder of datasets")),
+    }
+}
+
+fn family_and_depth(name: &DatasetName) -> Option<(Family, usize)> {
+    let mut parts = name.as_str().split('/');
+    let first = parts.next()?;
+    let family = FAMILIES.into_iter().find(|family| family.folder == first)?;
+    Some((family, 1 + parts.count()))
+}
+
+fn refused(name: &DatasetName, why: &str) -> HelperError {
+    HelperError::new(ErrorCode::Refused, format!("{name} {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::names::SnapshotLabel;
+
+    fn name(text: &str) -> DatasetName {
+        DatasetName::new(text).unwrap()
+    }
+
+    fn code(request: &Request) -> Option<ErrorCode> {
+        judge(request).err().map(|error| error.code)
+    }
+
+    #[test]
+    fn datasets_of_the_families_are_allowed() {
+        for dataset in ["images/ab12", "containers/c0ffee", "volumes/default/data"] {
+            assert_eq!(
+                code(&Request::Create {
+                    dataset: name(dataset)
+                }),
+                None,
+                "{dataset}"
+            );
+        }
+    }
+
+    #[test]
+    fn families_themselves_and_names_inside_datasets_are_refused() {
+        for dataset in [
+            "images",
+            "volumes/default",
+            "images/ab12/data",
+            "volumes/default/data/work",
+            "other/x",
+            "zroot",
+        ] {
+            let dataset = name(dataset);
+            for request in [
+                Request::Create {
+                    dataset: dataset.clone(),
+                },
+                Request::Destroy {
+                    dataset: dataset.clone(),
+                },
+                Request::Stats {
+                    dataset: dataset.clone(),
+                },
+                Request::Snapshot {
+                    dataset: dataset.clone(),
+                    label: SnapshotLabel::new("layer").unwrap(),
+                },
+            ] {
+                assert_eq!(code(&request), Some(ErrorCode::Refused), "{request:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_names_of_a_clone_are_judged() {
+        let clone = |origin: &str, dataset: &str| Request::Clone {
+            origin: name(origin),
+            label: SnapshotLabel::new("layer").unwrap(),
+            dataset: name(dataset),
+        };
+        assert_eq!(code(&clone("images/a", "containers/b")), None);
+        assert_eq!(code(&clone("images", "containers/b")), Some(ErrorCode::Refused));
+        assert_eq!(code(&clone("images/a", "elsewhere/b")), Some(ErrorCode::Refused));
+    }
+
+    #[test]
+    fn only_folders_are_listed() {
+        let list = |parent: &str| Request::List {
+            parent: name(parent),
+            after: None,
+        };
+        for folder in ["images", "containers", "volumes", "volumes/default"] {
+            assert_eq!(code(&list(folder)), None, "{folder}");
+        }
+        for other in ["images/a", "volumes/default/data", "etc"] {
+            assert_eq!(code(&list(other)), Some(ErrorCode::Refused), "{other}");
+        }
+    }
+}

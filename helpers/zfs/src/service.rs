@@ -1,0 +1,169 @@
+//! From a request to the host: judge by the policy, then act.
+#![forbid(unsafe_code)]
+
+use crate::policy;
+use helper_runtime::serve::{Reply, Service};
+use protocol::handshake::{HelperKind, HostFacts, HostOs};
+use protocol::limits::LIST_ITEMS_MAX;
+use protocol::names::{Bounded, DatasetName, Label, SnapshotLabel, Text};
+use protocol::zfs::{DatasetStats, PoolSpace, Request, Response};
+use protocol::{Answer, HelperError};
+use std::io::{Error, ErrorKind};
+use std::os::fd::OwnedFd;
+
+/// What a host does with datasets whose names the policy allows. See [`Request`] for what each answers.
+pub trait Host {
+    /// What the daemon is told of this host.
+    fn facts(&self) -> HostFacts;
+
+    /// Finishes what an earlier helper left half done, before the first request.
+    fn recover(&mut self) {}
+
+    /// Makes an empty dataset and the folders above it.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or what the host says.
+    fn create(&mut self, dataset: &DatasetName) -> Answer<()>;
+
+    /// Makes a dataset with the content of a snapshot.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound` without the snapshot, or what the host says.
+    fn clone_from(
+        &mut self,
+        origin: &DatasetName,
+        label: &SnapshotLabel,
+        dataset: &DatasetName,
+    ) -> Answer<()>;
+
+    /// Makes a snapshot.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound` without the dataset, or what the host says.
+    fn snapshot(&mut self, dataset: &DatasetName, label: &SnapshotLabel) -> Answer<()>;
+
+    /// Destroys a dataset with its snapshots.
+    ///
+    /// # Errors
+    /// `NotFound`, `Busy` while mounted or while a clone depends on it, or what the host says.
+    fn destroy(&mut self, dataset: &DatasetName) -> Answer<()>;
+
+    /// Space and origin.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the host says.
+    fn stats(&self, dataset: &DatasetName) -> Answer<DatasetStats>;
+
+    /// Everything right below a folder, in any order; nothing where the folder was never needed so far.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn children(&self, folder: &DatasetName) -> Answer<Vec<DatasetName>>;
+
+    /// Space of the configured parent.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn space(&self) -> Answer<PoolSpace>;
+}
+
+/// What a host says of itself. What else runs here is not this helper's to know, so it claims nothing.
+///
+/// # Errors
+/// `InvalidData` where uname(3) gives a release that is not plain text.
+pub fn facts(os: HostOs, backend: &str) -> std::io::Result<HostFacts> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    Ok(HostFacts {
+        os,
+        release: Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?,
+        backend: Text::cut(backend),
+        runs_linux: false,
+        enforces_limits: false,
+    })
+}
+
+/// The helper's service on a host.
+#[derive(Debug)]
+pub struct Datasets<H>(pub H);
+
+impl<H: Host> Service for Datasets<H> {
+    type Request = Request;
+    type Response = Response;
+    const KIND: HelperKind = HelperKind::Zfs;
+
+    fn facts(&self) -> HostFacts {
+        self.0.facts()
+    }
+
+    fn descriptors(_request: &Request) -> usize {
+        0
+    }
+
+    fn describe(request: &Request) -> (&'static str, String) {
+        match request {
+            Request::Create { dataset } => ("Create", dataset.to_string()),
+            Request::Clone {
+                origin,
+                label,
+                dataset,
+            } => ("Clone", format!("{origin}@{label} {dataset}")),
+            Request::Snapshot { dataset, label } => ("Snapshot", format!("{dataset}@{label}")),
+            Request::Destroy { dataset } => ("Destroy", dataset.to_string()),
+            Request::Stats { dataset } => ("Stats", dataset.to_string()),
+            Request::List { parent, after: _ } => ("List", parent.to_string()),
+            Request::PoolSpace => ("PoolSpace", String::new()),
+        }
+    }
+
+    fn handle(&mut self, request: Request, _fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
+        policy::judge(&request)?;
+        let host = &mut self.0;
+        let response = match request {
+            Request::Create { dataset } => done(host.create(&dataset)),
+            Request::Clone {
+                origin,
+                label,
+                dataset,
+            } => done(host.clone_from(&origin, &label, &dataset)),
+            Request::Snapshot { dataset, label } => done(host.snapshot(&dataset, &label)),
+            Request::Destroy { dataset } => done(host.destroy(&dataset)),
+            Request::Stats { dataset } => host.stats(&dataset).map(Response::Stats),
+            Request::List { parent, after } => host
+                .children(&parent)
+                .map(|all| Response::Names(page(all, after.as_ref()))),
+            Request::PoolSpace => host.space().map(Response::Space),
+        }?;
+        Ok(Reply::from(response))
+    }
+}
+
+fn done(answer: Result<(), HelperError>) -> Answer<Response> {
+    answer.map(|()| Response::Done)
+}
+
+/// The first names after `after`, as many as one reply may hold.
+fn page(mut names: Vec<DatasetName>, after: Option<&DatasetName>) -> Bounded<DatasetName, LIST_ITEMS_MAX> {
+    names.retain(|name| after.is_none_or(|after| name > after));
+    names.sort_unstable();
+    Bounded::cut(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_in_name_order_and_the_last_is_short() {
+        let all: Vec<DatasetName> = (0..LIST_ITEMS_MAX + 3)
+            .rev()
+            .map(|number| DatasetName::new(format!("images/i{number:04}")).unwrap())
+            .collect();
+        let first = page(all.clone(), None).into_vec();
+        assert_eq!(first.len(), LIST_ITEMS_MAX);
+        let rest = page(all.clone(), first.last()).into_vec();
+        assert_eq!(rest.len(), 3);
+        let mut sorted = all;
+        sorted.sort();
+        assert_eq!([first, rest].concat(), sorted);
+    }
+}

@@ -1,0 +1,90 @@
+//! Samples of the jail helper's messages.
+
+use super::{label, list, message, mount_name, text};
+use protocol::jail::{
+    JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Request, Response, Rlimit, Role, SignalTarget,
+    Stdio,
+};
+use protocol::mount::{Access, Flavour};
+use protocol::names::{HostName, JailName};
+
+message!(Request, "jail::Request" {
+    Create => Self::Create(Box::new(JailSpec {
+        jail: jail(),
+        root: mount_name("c-c1"),
+        hostname: HostName::new("web.example").expect("sample host name"),
+        network: Network::Own,
+        root_access: Access::ReadOnly,
+        flavour: Flavour::Linux,
+        shm_bytes: 64 << 20,
+    })),
+    OpenNetwork => Self::OpenNetwork { jail: jail() },
+    Launch => Self::Launch { jail: jail(), process: Box::new(process()) },
+    Signal => Self::Signal { jail: jail(), target: SignalTarget::Everyone, signal: 15 },
+    Remove => Self::Remove { jail: jail() },
+    Processes => Self::Processes { jail: jail() },
+    List => Self::List { after: None },
+});
+
+message!(Network, "jail::Network" {
+    Own => Self::Own,
+    Host => Self::Host,
+});
+
+message!(Role, "jail::Role" {
+    First => Self::First,
+    Further => Self::Further,
+});
+
+message!(Stdio, "jail::Stdio" {
+    Pipes => Self::Pipes,
+    Terminal => Self::Terminal { rows: 24, columns: 80 },
+});
+
+message!(SignalTarget, "jail::SignalTarget" {
+    First => Self::First,
+    Everyone => Self::Everyone,
+});
+
+message!(Response, "jail::Response" {
+    Done => Self::Done,
+    Created => Self::Created { jid: 7 },
+    Launched => Self::Launched { pid: 4242 },
+    Processes => Self::Processes(list([ProcessInfo {
+        pid: 4242,
+        ppid: 1,
+        uid: 1000,
+        started_s: 1_700_000_000,
+        cpu_s: 3,
+        terminal: label("pts/0"),
+        command: text("sh -c 'echo grüße'"),
+    }])),
+    Jails => Self::Jails(list([JailInfo { jail: jail(), jid: -1 }])),
+});
+
+fn jail() -> JailName {
+    JailName::new("c1").expect("sample jail name")
+}
+
+fn process() -> ProcessSpec {
+    ProcessSpec {
+        role: Role::First,
+        argv: list([text("/bin/echo"), text("grüße")]),
+        env: list([text("PATH=/bin:/usr/bin")]),
+        cwd: text("/srv"),
+        uid: 1000,
+        gid: 1001,
+        groups: list([4, 5]),
+        stdio: Stdio::Terminal {
+            rows: 24,
+            columns: 80,
+        },
+        rlimits: list([Rlimit {
+            name: label("nofile"),
+            soft: 1024,
+            hard: u64::MAX,
+        }]),
+        capabilities: list(ProcessSpec::DEFAULT_CAPABILITIES),
+        no_new_privileges: true,
+    }
+}
