@@ -4,8 +4,8 @@ use crate::frame::{HEADER_BYTES, Header, build, parse_header};
 use crate::limits::FRAME_DESCRIPTORS_MAX;
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recv, recvmsg, send, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, send, sendmsg,
 };
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
 use std::mem::MaybeUninit;
@@ -56,7 +56,8 @@ pub fn send_frame(socket: impl AsFd, id: u64, payload: &[u8], fds: &[BorrowedFd<
 /// Receives one frame. `None` at a clean end of the connection (between frames).
 ///
 /// # Errors
-/// `InvalidData` for an oversized frame or lost descriptors, `UnexpectedEof` inside a frame.
+/// `InvalidData` for an oversized frame, too many descriptors or descriptors behind the header, `UnexpectedEof` inside
+/// a frame. Whatever descriptors came are closed then.
 pub fn receive_frame(socket: impl AsFd) -> Result<Option<Received>> {
     let mut header = [0u8; HEADER_BYTES];
     let mut fds = Vec::new();
@@ -87,8 +88,9 @@ fn receive_with_fds(socket: impl AsFd, buffer: &mut [u8], fds: &mut Vec<OwnedFd>
             fds.extend(rights);
         }
     }
-    // A truncated control message means the peer passed more than a frame may carry.
-    if message.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
+    // The control buffer has room for alignment, in which one or two more descriptors can arrive; beyond that the
+    // kernel closes them and says that it cut the message.
+    if fds.len() > FRAME_DESCRIPTORS_MAX || message.flags.contains(ReturnFlags::CTRUNC) {
         return Err(Error::new(
             ErrorKind::InvalidData,
             "more descriptors than a frame may carry",
@@ -98,8 +100,15 @@ fn receive_with_fds(socket: impl AsFd, buffer: &mut [u8], fds: &mut Vec<OwnedFd>
 }
 
 fn fill(socket: impl AsFd, mut buffer: &mut [u8]) -> Result<()> {
+    let mut strays = Vec::new();
     while !buffer.is_empty() {
-        let (count, _) = retry(|| recv(&socket, &mut *buffer, RecvFlags::empty()))?;
+        let count = receive_with_fds(&socket, buffer, &mut strays)?;
+        if !strays.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidData,
+                "descriptors behind the first byte of a frame",
+            ));
+        }
         if count == 0 {
             return Err(Error::new(
                 ErrorKind::UnexpectedEof,

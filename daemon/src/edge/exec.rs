@@ -7,12 +7,12 @@ use super::hijack::{self, Streams};
 use super::params::{Params, Read};
 use crate::services::Failure;
 use crate::services::processes::hub::Wanted;
-use crate::services::processes::{Exec, ExecState};
+use crate::services::processes::{Exec, ExecState, Hub};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use docker_api::error;
 use docker_api::exec::{ExecCreateRequest, ExecInspect, ExecProcessConfig, ExecStartRequest, IdResponse};
@@ -54,14 +54,32 @@ async fn start(
     *for_body.headers_mut() = head;
     let how: ExecStartRequest = json_body(for_body).await?;
     let request = Request::from_parts(parts, Body::empty());
-    begin(&exec)?;
     if how.detach {
+        begin(&exec)?;
         state.containers.exec_start(&by, exec, how).await?;
         return Ok(empty(StatusCode::OK));
     }
+    // dockerd takes the connection over first and then says in the stream what went wrong.
+    let begun = begin(&exec);
+    let hub = if begun.is_ok() { Arc::clone(&exec.hub) } else { Arc::default() };
+    let response = converse(&exec, Arc::clone(&hub), request)?;
+    tokio::spawn(async move {
+        let started = match begun {
+            Ok(()) => state.containers.exec_start(&by, exec, how).await.map_err(ApiError::from),
+            Err(refused) => Err(refused),
+        };
+        if let Err(failure) = started {
+            hub.fail(&failure.message).await;
+        }
+    });
+    Ok(response)
+}
+
+/// Connects the client to an exec's streams, before it starts: a quick command's output is not missed.
+fn converse(exec: &Exec, hub: Arc<Hub>, request: Request) -> Answer {
     let asked = &exec.request;
     let streams = Streams {
-        hub: Arc::clone(&exec.hub),
+        hub,
         wanted: Wanted { stdout: asked.attach_stdout, stderr: asked.attach_stderr },
         input: asked.attach_stdin,
         is_stream: true,
@@ -71,16 +89,7 @@ async fn start(
         past: None,
     };
     let version = hijack::version_of(&request);
-    // Joined first, started then: a quick command's output is not missed.
-    let mut waiting = streams.hub.attach(Wanted { stdout: false, stderr: false });
-    let response = hijack::answer(request, streams, version);
-    match state.containers.exec_start(&by, exec, how).await {
-        Ok(()) => {
-            waiting.output.close();
-            Ok(response)
-        }
-        Err(failure) => Ok(ApiError::from(failure).into_response()),
-    }
+    Ok(hijack::answer(request, streams, version))
 }
 
 /// An exec runs once.

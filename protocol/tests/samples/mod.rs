@@ -5,6 +5,8 @@
 //! a row cannot exist without a sample. That a sample is of the variant of its row, that rows stand in wire order, and
 //! that no enum was forgotten is tested in `round_trip.rs`.
 
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
+
 mod archive;
 mod jail;
 mod mount;

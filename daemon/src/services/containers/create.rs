@@ -11,6 +11,7 @@ use docker_api::containers::{ContainerConfig, CreateRequest};
 use docker_api::error;
 use docker_api::image_config::ImageConfig;
 use protocol::Principal;
+use protocol::handshake::HostOs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub(super) async fn create(
         "" => None,
         wanted => Some(deps.images.find(wanted).await?),
     };
-    let container = assemble(by, image.as_deref(), request)?;
+    let container = assemble(by, deps.host_os(), image.as_deref(), request)?;
     let id = container.id.clone();
     let container = reserve(deps, container, name).await?;
     match build(deps, by, &container).await {
@@ -63,7 +64,16 @@ pub(super) async fn create(
     }
 }
 
-fn assemble(by: &Principal, image: Option<&Image>, request: CreateRequest) -> Result<Container, Failure> {
+fn assemble(
+    by: &Principal,
+    host: HostOs,
+    image: Option<&Image>,
+    request: CreateRequest,
+) -> Result<Container, Failure> {
+    let own_os = match host {
+        HostOs::FreeBsd => "freebsd",
+        HostOs::Linux => "linux",
+    };
     let CreateRequest { mut config, mut host_config, networking_config } = request;
     let id = naming::new_id();
     if let Some(image) = image {
@@ -84,7 +94,7 @@ fn assemble(by: &Principal, image: Option<&Image>, request: CreateRequest) -> Re
         tenant: by.tenant.as_str().to_owned(),
         created_ns: clock::now_ns(),
         image_id: image.map(|image| image.id.clone()).unwrap_or_default(),
-        image_os: image.map_or_else(|| "linux".to_owned(), |image| image.config.os.clone()),
+        image_os: image.map_or(own_os, |image| &image.config.os).to_owned(),
         chain: image.map(|image| image.chain.clone()).unwrap_or_default(),
         config,
         host_config,

@@ -4,6 +4,7 @@ use super::state::{Container, Event, MountSource};
 use super::verbs::Deps;
 use super::{endpoint, start};
 use crate::services::processes::Ended;
+use crate::services::processes::messages::DropExecs;
 use crate::services::{Failure, naming};
 use docker_api::containers::WaitCondition;
 use protocol::Principal;
@@ -35,6 +36,9 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
             return;
         }
     };
+    if let Err(error) = deps.processes.ask(DropExecs { container: id.to_owned() }).await {
+        tracing::warn!(%error, container = id, "execs not forgotten");
+    }
     let ran_s = (container.finished_ns - container.started_ns) / 1_000_000_000;
     let extra = [("exitCode", exit_code.to_string()), ("execDuration", ran_s.to_string())];
     deps.tell(&container, "die", &extra);

@@ -16,6 +16,7 @@ use crate::services::{Failure, naming};
 use crate::transport::TransportError;
 use docker_api::error;
 use protocol::archive::{Extract, Owner, Replace, Whiteouts};
+use protocol::handshake::HostOs;
 use protocol::jail::{JailSpec, Network, Role};
 use protocol::mount::{Access, BindSource, Flavour, MissingSource, Request, TmpfsFlags};
 use protocol::names::{HostName, HostPath, RelPath};
@@ -96,13 +97,11 @@ async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<(Ende
     let endpoint = endpoint::allocate(deps, container).await?;
     let container = deps.change(id, Event::Placed(endpoint)).await?;
     let root = deps.roots.acquire(by, &container).await?;
-    if !container.chain.is_empty() || !container.image_id.is_empty() {
-        files::write(deps, by, &root, &container).await?;
-    }
+    files::write(deps, by, &root, &container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     let account = user::find(deps, by, &root, &container.config.user, &groups).await?;
     mount_all(deps, by, &root, &container).await?;
-    let jid = deps.helpers.jail.create(by, jail_spec(&root, &container)?).await?;
+    let jid = deps.helpers.jail.create(by, jail_spec(deps, &root, &container)?).await?;
     endpoint::connect(deps, by, &container, container.endpoint.as_ref(), jid).await?;
 
     let hub = deps.processes.ask(HubOf { container: id.clone() }).await?;
@@ -135,7 +134,7 @@ pub(super) fn stdio(container: &Container) -> Stdio {
     if container.config.tty { Stdio::Terminal } else { Stdio::Pipes { input: container.config.open_stdin } }
 }
 
-fn jail_spec(root: &RootGuard, container: &Container) -> Result<JailSpec, Failure> {
+fn jail_spec(deps: &Deps, root: &RootGuard, container: &Container) -> Result<JailSpec, Failure> {
     let host = &container.host_config;
     let network = if host.network_mode == "host" { Network::Host } else { Network::Own };
     Ok(JailSpec {
@@ -144,18 +143,22 @@ fn jail_spec(root: &RootGuard, container: &Container) -> Result<JailSpec, Failur
         hostname: HostName::new(container.config.hostname.clone())?,
         network,
         root_access: if host.readonly_rootfs { Access::ReadOnly } else { Access::ReadWrite },
-        flavour: flavour(container),
+        flavour: flavour(deps, container),
         shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
     })
 }
 
-fn flavour(container: &Container) -> Flavour {
-    if container.image_os == "linux" { Flavour::Linux } else { Flavour::Native }
+/// Linux programs on FreeBSD need their own pseudo file systems; everything else is of the host's own kind.
+fn flavour(deps: &Deps, container: &Container) -> Flavour {
+    match deps.host_os() {
+        HostOs::FreeBsd if container.image_os == "linux" => Flavour::Linux,
+        HostOs::FreeBsd | HostOs::Linux => Flavour::Native,
+    }
 }
 
 async fn mount_all(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<(), Failure> {
     let at = root.mount_name();
-    let pseudo = Request::PseudoFileSystems { at: at.clone(), flavour: flavour(container) };
+    let pseudo = Request::PseudoFileSystems { at: at.clone(), flavour: flavour(deps, container) };
     deps.helpers.mount.make(by, pseudo).await?;
     for plan in &container.mounts {
         let target = RelPath::new(plan.destination.trim_start_matches('/'))?;

@@ -59,10 +59,6 @@ pub(super) fn parse_signal(text: &str) -> Option<Signal> {
     SIGNALS.iter().find(|(name, ..)| *name == short).map(|(_, freebsd, linux)| Signal { freebsd: *freebsd, linux: *linux })
 }
 
-fn host(deps: &Deps) -> HostOs {
-    deps.helpers.jail.0.facts().map_or(HostOs::Linux, |facts| facts.os)
-}
-
 async fn send(deps: &Deps, by: &Principal, container: &Container, signal: u8) -> Result<(), Failure> {
     deps.helpers.jail.signal(by, naming::jail(&container.id)?, SignalTarget::First, signal).await?;
     deps.tell(container, "kill", &[("signal", signal.to_string())]);
@@ -85,7 +81,7 @@ pub(super) async fn kill(deps: &Deps, by: &Principal, found: &Found, signal: &st
     if !container.is_running() {
         return Err(Failure::Conflict(format!("container {} is not running", container.id)));
     }
-    let number = signal.number(host(deps));
+    let number = signal.number(deps.host_os());
     send(deps, by, container, number).await?;
     if number == 9 {
         // dockerd's kill returns when the container has ended.
@@ -112,7 +108,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         let text = docker_api::error::invalid_signal(wanted);
         Failure::System(docker_api::error::cannot_stop(&container.name, &text))
     })?;
-    send(deps, by, &container, signal.number(host(deps))).await?;
+    send(deps, by, &container, signal.number(deps.host_os())).await?;
     let timeout_s = how.timeout_s.or(container.config.stop_timeout);
     let ended = match timeout_s.map(u64::try_from) {
         None => wait_until_over(deps, &container, STOP_DEADLINE).await,

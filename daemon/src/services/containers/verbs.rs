@@ -22,6 +22,7 @@ use crate::transport::launcher::Launcher;
 use docker_api::containers::{CreateRequest, WaitCondition};
 use docker_api::exec::{ExecCreateRequest, ExecStartRequest};
 use protocol::Principal;
+use protocol::handshake::HostOs;
 use protocol::jail::{ProcessInfo, Role};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -30,6 +31,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
 const EXIT_CODE_UNKNOWN: i64 = 255;
+
+/// What dockerd puts before an exec that its runtime refused.
+const EXEC_REFUSED: &str = "OCI runtime exec failed: exec failed: unable to start container process";
 
 /// What verbs work with: everything of a higher rank, and nothing of a lower one.
 #[derive(Debug)]
@@ -86,6 +90,11 @@ impl Deps {
         attributes.insert("name".to_owned(), container.name.clone());
         attributes.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         self.bus.publish("container", action, &container.id, attributes);
+    }
+
+    /// Which family of host this is.
+    pub(super) fn host_os(&self) -> HostOs {
+        self.helpers.jail.0.facts().map_or(HostOs::Linux, |facts| facts.os)
     }
 
     /// A container's directory: its log.
@@ -449,7 +458,7 @@ async fn run_exec(
     let jail = naming::jail(&container.id)?;
     let launched =
         crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run).await;
-    let running = launched.map_err(|error| start::explain("exec failed", error))?;
+    let running = launched.map_err(|error| start::explain(EXEC_REFUSED, error))?;
     let pid = running.pid;
     *exec.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Running { pid };
     let command = request.cmd.clone().unwrap_or_default().join(" ");

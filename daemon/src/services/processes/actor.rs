@@ -1,7 +1,7 @@
 //! The table of hubs and execs: a thin actor around two maps.
 
 use super::hub::Hub;
-use super::messages::{AddExec, DropContainer, Exec, ExecState, ExecsOf, FindExec, HubOf};
+use super::messages::{AddExec, DropContainer, DropExecs, Exec, ExecState, ExecsOf, FindExec, HubOf};
 use crate::kernel::limits::{ACTOR_DEADLINE, MAILBOX_MESSAGES_MAX};
 use actix::{Actor, Addr, Context, Handler, MessageResult};
 use std::collections::BTreeMap;
@@ -35,6 +35,14 @@ impl Handler<DropContainer> for ProcessesActor {
 
     fn handle(&mut self, message: DropContainer, _: &mut Self::Context) {
         self.hubs.remove(&message.container);
+        self.execs.retain(|_, exec| exec.container != message.container);
+    }
+}
+
+impl Handler<DropExecs> for ProcessesActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DropExecs, _: &mut Self::Context) {
         self.execs.retain(|_, exec| exec.container != message.container);
     }
 }

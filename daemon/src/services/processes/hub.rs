@@ -119,6 +119,12 @@ impl Hub {
         }
     }
 
+    /// There will be no run: says why on standard output, where dockerd says it, and ends the streams.
+    pub async fn fail(&self, why: &str) {
+        self.publish(Chunk { kind: StreamKind::Stdout, bytes: Bytes::from(format!("{why}\r\n")) }).await;
+        self.end();
+    }
+
     /// A run begins: takes the input that was sent so far and will be.
     pub(super) fn begin(&self, terminal: Option<Arc<OwnedFd>>) -> mpsc::Receiver<Input> {
         let mut state = self.state();

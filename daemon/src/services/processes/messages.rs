@@ -21,6 +21,14 @@ pub struct DropContainer {
     pub container: String,
 }
 
+/// A container's run is over: its execs are over and forgotten, as in dockerd.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DropExecs {
+    /// The container's id.
+    pub container: String,
+}
+
 /// An exec instance.
 #[derive(Debug)]
 pub struct Exec {

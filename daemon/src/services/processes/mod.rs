@@ -7,8 +7,9 @@
 //! | message | asked by | answered with |
 //! |---|---|---|
 //! | `HubOf` | attach, start, resize | the hub of a container, made where it is missing |
-//! | `DropHub` | remove | it is gone |
-//! | `AddExec`, `FindExec`, `ExecsOf`, `DropExecs` | exec verbs | the exec instances |
+//! | `DropContainer` | remove | hub and execs are gone |
+//! | `AddExec`, `FindExec`, `ExecsOf` | exec verbs | the exec instances |
+//! | `DropExecs` | the end of a run | the execs are gone |
 
 mod actor;
 pub mod hub;

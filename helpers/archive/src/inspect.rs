@@ -1,0 +1,97 @@
+//! Single paths: what one is, and the content of a small file.
+
+use crate::error::{bad, failed};
+use crate::tree::{Meta, find, open_file};
+use crate::worker::Tally;
+use helper_runtime::beneath::{Last, Root};
+use protocol::archive::{FileKind, PathStat};
+use protocol::names::{RelPath, Text};
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::readlinkat;
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How much is read at once, in bytes.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// What a path is; itself not followed, its parents followed inside the root.
+///
+/// # Errors
+/// `NotFound` where it or a parent is not there, else what the host says.
+pub(crate) fn stat(root: &Root, path: &RelPath) -> Answer<PathStat> {
+    let asked = Path::new(path.as_str());
+    let lost = |error| missing("statat", asked, error);
+    let (place, meta) = find(root, asked).map_err(lost)?;
+    let link_target = match place {
+        Some((parent, name)) if meta.kind == FileKind::Symlink => {
+            let target = readlinkat(parent, name, Vec::new()).map_err(|errno| lost(errno.into()))?;
+            Text::cut(&OsStr::from_bytes(target.as_bytes()).to_string_lossy())
+        }
+        Some(_) | None => Text::cut(""),
+    };
+    let resolved = root.resolve(asked, Last::Follow).map_err(lost)?;
+    let resolved = RelPath::new(resolved.to_string_lossy())
+        .map_err(|rule| bad(format!("{path} leads to a path that cannot be told: {rule}")))?;
+    Ok(PathStat {
+        kind: meta.kind,
+        mode: meta.mode,
+        size_bytes: meta.size,
+        modified_s: meta.modified.seconds,
+        modified_ns: meta.modified.nanoseconds,
+        link_target,
+        resolved,
+    })
+}
+
+/// Writes the first bytes of a regular file, links followed inside the root.
+///
+/// # Errors
+/// `NotFound` where it is not there, `BadContent` where it is no regular file, else what the host says.
+pub(crate) fn read(root: &Root, path: &RelPath, bytes_max: u32, mut sink: impl Write) -> Answer<Tally> {
+    let asked = Path::new(path.as_str());
+    let lost = |error| missing("openat", asked, error);
+    let not_regular = || bad(format!("{path} is not a regular file"));
+    let (parent, name) = match root.locate(asked, Last::Follow) {
+        // The root itself.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => return Err(not_regular()),
+        found => found.map_err(lost)?,
+    };
+    match Meta::of_name(&parent, &name).map_err(|e| lost(e.into()))? {
+        None => return Err(lost(Errno::NOENT.into())),
+        Some(meta) if meta.kind != FileKind::Regular => return Err(not_regular()),
+        Some(_) => {}
+    }
+    let opened = open_file(&parent, &name).map_err(|e| lost(e.into()))?;
+    // It may have become something else meanwhile; opening that has no effect, reading might.
+    if Meta::of(&opened).map_err(|e| lost(e.into()))?.kind != FileKind::Regular {
+        return Err(not_regular());
+    }
+    let mut content = File::from(opened).take(u64::from(bytes_max));
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut tally = Tally {
+        entries: 1,
+        content_bytes: 0,
+    };
+    loop {
+        let count = content.read(&mut buffer).map_err(failed("read", asked))?;
+        if count == 0 {
+            return Ok(tally);
+        }
+        sink.write_all(&buffer[..count])
+            .map_err(|e| HelperError::system("write content", &e))?;
+        tally.content_bytes += count as u64;
+    }
+}
+
+/// A path with a file in its middle does not exist either.
+fn missing(step: &str, path: &Path, error: std::io::Error) -> HelperError {
+    let mut told = failed(step, path)(error);
+    if told.errno == Some(Errno::NOTDIR.raw_os_error()) {
+        told.code = ErrorCode::NotFound;
+    }
+    told
+}

@@ -1,0 +1,303 @@
+//! A tree as a tar stream, always the same bytes for the same tree.
+//!
+//! Names come in the order of their bytes. What another file system holds is not descended into, only its mount point is
+//! there: a container's `/proc` and `/dev` are no files of it. Sockets have no form in tar and are left out, as dockerd does.
+
+use crate::error::{bad, failed, quoted};
+use crate::host;
+use crate::tar::{Entry, Kind, Writer};
+use crate::tree::{Meta, TREE_DEPTH_MAX, find, names, open_directory, open_file};
+use crate::worker::Tally;
+use helper_runtime::beneath::Root;
+use protocol::archive::FileKind;
+use protocol::names::RelPath;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How much content is copied at once, in bytes: two pipe buffers of Linux.
+const COPY_BYTES: usize = 128 * 1024;
+
+/// Packs a path under a name.
+///
+/// # Errors
+/// `NotFound` where it is not there, `BadContent` for a file without a name, else what the host says.
+pub(crate) fn pack(root: &Root, path: &RelPath, name: &RelPath, sink: impl Write) -> Answer<Tally> {
+    let asked = Path::new(path.as_str());
+    let (place, meta) = find(root, asked).map_err(failed("statat", asked))?;
+    let mut packer = Packer::new(sink, meta.file_system, Rules::default());
+    let name = name.as_str().as_bytes();
+    if let Some((parent, last)) = &place
+        && !meta.is_directory()
+    {
+        if name.is_empty() {
+            return Err(bad(format!(
+                "{path} is not a directory and has no name in the archive"
+            )));
+        }
+        packer.add(parent.as_fd(), last, &meta, name)?;
+        return packer.finish();
+    }
+    let directory = match &place {
+        Some((parent, last)) => open_directory(parent, last).map_err(failed("openat", asked))?,
+        None => root.open_dir("").map_err(failed("openat", asked))?,
+    };
+    if !name.is_empty() {
+        packer.write(&directory_entry(&meta, name))?;
+    }
+    packer.add_content(&directory, name, 0)?;
+    packer.finish()
+}
+
+/// What is particular to a layer.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// Paths that are left out with all below them.
+    pub(crate) skip: HashSet<Vec<u8>>,
+    /// Names that begin with this have a meaning of their own and are refused.
+    pub(crate) reserved: Option<&'static [u8]>,
+}
+
+/// An archive being made of a tree.
+pub(crate) struct Packer<W> {
+    writer: Writer<W>,
+    /// Only directories of this file system are descended into.
+    file_system: u64,
+    rules: Rules,
+    /// The first name in the archive of each file that has more than one.
+    linked: HashMap<(u64, u64), Vec<u8>>,
+    buffer: Vec<u8>,
+    tally: Tally,
+}
+
+impl<W: Write> Packer<W> {
+    pub(crate) fn new(sink: W, file_system: u64, rules: Rules) -> Self {
+        let (writer, buffer) = (Writer::new(sink), vec![0; COPY_BYTES]);
+        Packer {
+            writer,
+            file_system,
+            rules,
+            linked: HashMap::new(),
+            buffer,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Whether a directory's content belongs to the archive.
+    pub(crate) fn descends_into(&self, meta: &Meta) -> bool {
+        meta.is_directory() && meta.file_system == self.file_system
+    }
+
+    pub(crate) fn skips(&self, path: &[u8]) -> bool {
+        self.rules.skip.contains(path)
+    }
+
+    /// Adds a name of a directory with all below it, as `path`.
+    pub(crate) fn add_tree(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        meta: &Meta,
+        path: &[u8],
+        depth: usize,
+    ) -> Answer<()> {
+        if !self.descends_into(meta) {
+            return self.add(parent, name, meta, path);
+        }
+        let directory = match open_directory(parent, name) {
+            Ok(directory) => directory,
+            // It went away or became something else since it was looked at, as if it had before.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(failed("openat", shown(path))(errno)),
+        };
+        self.add(parent, name, meta, path)?;
+        self.add_content(&directory, path, depth + 1)
+    }
+
+    /// Adds what is in a directory whose path in the archive is `path`.
+    pub(crate) fn add_content(&mut self, directory: &OwnedFd, path: &[u8], depth: usize) -> Answer<()> {
+        let shown = shown(path);
+        if depth > TREE_DEPTH_MAX {
+            return Err(failed("openat", shown)(Errno::NAMETOOLONG));
+        }
+        for name in names(directory).map_err(failed("readdir", shown))? {
+            let path = join(path, &name);
+            if self.skips(&path) {
+                continue;
+            }
+            let meta = Meta::of_name(directory, &name).map_err(failed("statat", shown))?;
+            if let Some(meta) = meta {
+                self.add_tree(directory.as_fd(), &name, &meta, &path, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one name, without what is below it. A name that went away meanwhile is left out.
+    pub(crate) fn add(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        meta: &Meta,
+        path: &[u8],
+    ) -> Answer<()> {
+        if self
+            .rules
+            .reserved
+            .is_some_and(|prefix| name.as_bytes().starts_with(prefix))
+        {
+            return Err(bad(format!(
+                "{} cannot be part of a layer: its name is that of a whiteout",
+                quoted(path)
+            )));
+        }
+        let file = (meta.file_system, meta.inode);
+        let may_be_linked = meta.has_more_names && !meta.is_directory();
+        if let Some(first) = self.linked.get(&file).filter(|_| may_be_linked) {
+            let entry = Entry {
+                link: first.clone(),
+                ..new_entry(Kind::HardLink, meta, path.to_vec())
+            };
+            return self.write(&entry).map(drop);
+        }
+        let added = match meta.kind {
+            FileKind::Regular => self.add_file(parent, name, path)?,
+            FileKind::Symlink => self.add_symlink(parent, name, meta, path)?,
+            FileKind::Directory => self.write(&directory_entry(meta, path))?,
+            FileKind::Fifo => self.write(&new_entry(Kind::Fifo, meta, path.to_vec()))?,
+            FileKind::CharacterDevice => {
+                self.write(&new_entry(Kind::CharacterDevice, meta, path.to_vec()))?
+            }
+            FileKind::BlockDevice => self.write(&new_entry(Kind::BlockDevice, meta, path.to_vec()))?,
+            FileKind::Socket => false,
+        };
+        if added && may_be_linked {
+            self.linked.insert(file, path.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Writes an entry, to be followed by its content; it is in the archive then.
+    pub(crate) fn write(&mut self, entry: &Entry) -> Answer<bool> {
+        self.tally.entries += 1;
+        self.writer.entry(entry).map_err(write_failed)?;
+        Ok(true)
+    }
+
+    /// Ends the archive.
+    pub(crate) fn finish(self) -> Answer<Tally> {
+        self.writer.finish().map_err(write_failed)?;
+        Ok(self.tally)
+    }
+
+    fn add_symlink(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        meta: &Meta,
+        path: &[u8],
+    ) -> Answer<bool> {
+        match rustix::fs::readlinkat(parent, name, Vec::new()) {
+            Ok(target) => {
+                let link = target.as_bytes().to_vec();
+                self.write(&Entry {
+                    link,
+                    ..new_entry(Kind::Symlink, meta, path.to_vec())
+                })
+            }
+            Err(Errno::NOENT | Errno::INVAL) => Ok(false),
+            Err(errno) => Err(failed("readlinkat", shown(path))(errno)),
+        }
+    }
+
+    fn add_file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Answer<bool> {
+        let shown = shown(path);
+        let opened = match open_file(parent, name) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(errno) => return Err(failed("openat", shown)(errno)),
+        };
+        // What was opened counts, not what was seen under the name before.
+        let meta = Meta::of(&opened).map_err(failed("fstat", shown))?;
+        if meta.kind != FileKind::Regular {
+            return Ok(false);
+        }
+        let capability = host::capability(opened.as_fd()).map_err(failed("fgetxattr", shown))?;
+        let xattrs = capability
+            .map(|value| (host::CAPABILITY.to_vec(), value))
+            .into_iter()
+            .collect();
+        self.write(&Entry {
+            xattrs,
+            size: meta.size,
+            ..new_entry(Kind::Regular, &meta, path.to_vec())
+        })?;
+        self.copy(File::from(opened), meta.size, shown)?;
+        self.tally.content_bytes += meta.size;
+        Ok(true)
+    }
+
+    /// Copies exactly `size` bytes: a file that grows meanwhile is cut, one that shrinks is filled with zeros, as tar(1) does.
+    fn copy(&mut self, file: File, size: u64, path: &Path) -> Answer<()> {
+        let mut content = file.take(size).chain(std::io::repeat(0)).take(size);
+        loop {
+            match content.read(&mut self.buffer).map_err(failed("read", path))? {
+                0 => return Ok(()),
+                count => self.writer.content(&self.buffer[..count]).map_err(write_failed)?,
+            }
+        }
+    }
+}
+
+/// The entry of a directory, which has nothing to be read.
+pub(crate) fn directory_entry(meta: &Meta, path: &[u8]) -> Entry {
+    new_entry(Kind::Directory, meta, [path, b"/"].concat())
+}
+
+/// A path in the archive, for people.
+pub(crate) fn shown(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
+/// The path of a name below a directory.
+pub(crate) fn join(directory: &[u8], name: &OsStr) -> Vec<u8> {
+    if directory.is_empty() {
+        name.as_bytes().to_vec()
+    } else {
+        [directory, b"/", name.as_bytes()].concat()
+    }
+}
+
+/// An entry without content. Times are whole seconds, as dockerd writes them.
+fn new_entry(kind: Kind, meta: &Meta, name: Vec<u8>) -> Entry {
+    let Meta {
+        mode,
+        uid,
+        gid,
+        modified,
+        device,
+        ..
+    } = *meta;
+    Entry {
+        mode,
+        uid,
+        gid,
+        modified,
+        device,
+        ..Entry::new(kind, name)
+    }
+}
+
+fn write_failed(error: std::io::Error) -> HelperError {
+    let mut told = HelperError::system("write archive", &error);
+    if error.kind() == std::io::ErrorKind::Unsupported {
+        told.code = ErrorCode::Unsupported;
+    }
+    told
+}

@@ -1,0 +1,152 @@
+//! Looking at trees: what a name is, and which names a directory holds.
+
+use crate::tar::Time;
+use helper_runtime::beneath::Root;
+use protocol::archive::FileKind;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::io::{Errno, Result};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Deepest tree that is walked, in directories: the longest path that can be named has this many parts. Each open level
+/// costs one descriptor.
+pub(crate) const TREE_DEPTH_MAX: usize = 512;
+
+/// Opening a directory: never through a link.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Opening a file to read it: never through a link, never waiting for the other end of a pipe.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// What a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) kind: FileKind,
+    /// Permission, set-id and sticky bits.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    pub(crate) modified: Time,
+    /// When anything about it was last changed.
+    pub(crate) changed: Time,
+    /// Major and minor number of a device.
+    pub(crate) device: (u32, u32),
+    /// Which file system it is on.
+    pub(crate) file_system: u64,
+    /// Which file it is there.
+    pub(crate) inode: u64,
+    /// Whether it has other names.
+    pub(crate) has_more_names: bool,
+}
+
+impl Meta {
+    /// What a name in a directory is; a link is not followed. `None` where there is no such name.
+    pub(crate) fn of_name(directory: impl AsFd, name: &OsStr) -> Result<Option<Self>> {
+        match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Meta::from_stat(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// What an open file is.
+    pub(crate) fn of(file: impl AsFd) -> Result<Self> {
+        rustix::fs::fstat(file).map(|stat| Meta::from_stat(&stat))
+    }
+
+    fn from_stat(stat: &Stat) -> Self {
+        let nanoseconds = |part| u32::try_from(part).unwrap_or(0);
+        let is_device = |kind| matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
+        let kind = kind(FileType::from_raw_mode(stat.st_mode));
+        let number = stat.st_rdev;
+        Meta {
+            kind,
+            mode: permissions(stat),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: Time {
+                seconds: stat.st_mtime,
+                nanoseconds: nanoseconds(stat.st_mtime_nsec),
+            },
+            changed: Time {
+                seconds: stat.st_ctime,
+                nanoseconds: nanoseconds(stat.st_ctime_nsec),
+            },
+            device: if is_device(kind) {
+                (rustix::fs::major(number), rustix::fs::minor(number))
+            } else {
+                (0, 0)
+            },
+            file_system: stat.st_dev,
+            inode: stat.st_ino,
+            has_more_names: stat.st_nlink > 1,
+        }
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+}
+
+/// What a path beneath a root is, and the directory and name that it is found under; the root itself is under none. Its parents
+/// are followed inside the root, itself is not.
+pub(crate) fn find(root: &Root, path: &Path) -> std::io::Result<(Option<(OwnedFd, OsString)>, Meta)> {
+    if path.as_os_str().is_empty() {
+        return Ok((None, Meta::of(root)?));
+    }
+    let (parent, name) = root.parent(path)?;
+    let meta = Meta::of_name(&parent, &name)?.ok_or(Errno::NOENT)?;
+    Ok((Some((parent, name)), meta))
+}
+
+/// Opens a directory in a directory; a link in its place is refused.
+pub(crate) fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd> {
+    openat(parent, name, DIRECTORY, Mode::empty())
+}
+
+/// Opens a file in a directory for reading; a link in its place is refused.
+pub(crate) fn open_file(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd> {
+    openat(parent, name, FILE, Mode::empty())
+}
+
+/// The names in a directory, in the order of their bytes.
+pub(crate) fn names(directory: impl AsFd) -> Result<Vec<OsString>> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            found.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[allow(clippy::useless_conversion, reason = "the mode is 16 bits wide on FreeBSD")]
+fn permissions(stat: &Stat) -> u32 {
+    u32::from(Mode::from_raw_mode(stat.st_mode).as_raw_mode()) & 0o7777
+}
+
+fn kind(kind: FileType) -> FileKind {
+    match kind {
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        FileType::CharacterDevice => FileKind::CharacterDevice,
+        FileType::BlockDevice => FileKind::BlockDevice,
+        FileType::RegularFile | FileType::Unknown => FileKind::Regular,
+    }
+}

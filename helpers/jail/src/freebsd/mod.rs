@@ -1,0 +1,216 @@
+//! The product's host: jail(2), and processes that their holder waits for by descriptor.
+//!
+//! A jail persists without processes until it is removed, so there is no waiting process as on Linux. To start one, the
+//! hand forks a child that attaches to the jail and becomes the program; the child's process descriptor (pdfork(2)) goes to
+//! the daemon. The order of steps follows jail_attach(2): it refuses a process that has a directory open.
+//!
+//! `record_dir/<jail>` names the first process. Which jails there are, the kernel knows.
+
+mod confinement;
+mod identity;
+mod jails;
+mod launch;
+mod processes;
+mod records;
+mod sys;
+
+pub(crate) use identity::{assume_identity, give_stream, open_terminal};
+pub(crate) use sys::reset_signal;
+
+use jails::Jails;
+use protocol::handshake::{HostFacts, HostOs};
+use protocol::jail::{JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Role, SignalTarget};
+use protocol::names::{HostPath, JailName, Label, Text};
+use protocol::policy::JailPolicy;
+use protocol::{Answer, ErrorCode, HelperError};
+use records::Records;
+use rustix::process::Resource;
+use std::io::{Error, Result};
+use std::os::fd::OwnedFd;
+
+pub mod sandbox {
+    //! What is left to each half of this helper.
+    pub use super::confinement::{front, hand};
+}
+
+/// Largest signal number (signal.h): `SIGRTMAX`.
+pub(crate) const SIGNAL_MAX: u8 = 126;
+
+/// This host, as the hand uses it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    mount_root: HostPath,
+    jails: Jails,
+    records: Records,
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// Its id.
+    pub(crate) pid: i32,
+    /// Process descriptor, then the terminal's master if it has one.
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// Containers reach no file through a running process's `/proc/self/exe` here, so the program's file can stay what it is.
+pub(crate) fn leave_the_programs_file() -> Result<()> {
+    Ok(())
+}
+
+/// What the daemon is told of this host.
+pub(crate) fn facts() -> Result<HostFacts> {
+    let system = rustix::system::uname();
+    Ok(HostFacts {
+        os: HostOs::FreeBsd,
+        release: Label::new(system.release().to_string_lossy()).map_err(Error::other)?,
+        backend: Text::cut("jails"),
+        runs_linux: jails::runs_linux(),
+        // A boolean of one byte (kern_racct.c); absent in a kernel without racct.
+        enforces_limits: sys::by_name(c"kern.racct.enable").is_ok_and(|value| value.first() == Some(&1)),
+    })
+}
+
+/// Whether any host of this kind can make such a jail; whether this one can run Linux programs is found out at `create`.
+pub(crate) fn judge_jail(_spec: &JailSpec) -> Answer<()> {
+    Ok(())
+}
+
+/// Whether this host can run such a process: there are no capabilities to be given or withheld one by one, so the only
+/// list that means anything is the one nobody chose.
+pub(crate) fn judge_process(process: &ProcessSpec) -> Answer<()> {
+    let mut wished = process.capabilities.as_slice().to_vec();
+    wished.sort_unstable();
+    if wished == ProcessSpec::DEFAULT_CAPABILITIES {
+        Ok(())
+    } else {
+        Err(HelperError::new(
+            ErrorCode::Unsupported,
+            "FreeBSD cannot add or drop Linux capabilities",
+        ))
+    }
+}
+
+/// The resource behind Docker's name for it (getrlimit(2)).
+pub(crate) fn rlimit_resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "as" => Resource::As,
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "memlock" => Resource::Memlock,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "stack" => Resource::Stack,
+        _ => return None,
+    })
+}
+
+impl Host {
+    /// Opens what the hand needs.
+    pub(crate) fn open(policy: &JailPolicy) -> Result<Self> {
+        Ok(Host {
+            mount_root: policy.mount_root.clone(),
+            jails: Jails::new(policy)?,
+            records: Records::new(&policy.record_dir),
+        })
+    }
+
+    pub(crate) fn create(&self, spec: &JailSpec) -> Answer<i32> {
+        let root = format!("{}/{}", self.mount_root, spec.root);
+        match std::fs::symlink_metadata(&root) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(HelperError::new(
+                    ErrorCode::BadContent,
+                    "the mount point is not a directory",
+                ));
+            }
+            Err(error) => return Err(HelperError::system(format!("mount point {}", spec.root), &error)),
+        }
+        let jid = self.jails.create(spec, &root)?;
+        // A host that crashed may have left the record of a jail of the same name.
+        self.records
+            .forget(&spec.jail)
+            .map_err(|e| HelperError::system("record", &e))?;
+        Ok(jid)
+    }
+
+    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<OwnedFd> {
+        let jid = self.jails.jid(jail)?;
+        match self.jails.network(jail)? {
+            Network::Own => launch::open_network(jid),
+            Network::Host => Err(HelperError::new(
+                ErrorCode::Refused,
+                "the jail shares the host's network",
+            )),
+        }
+    }
+
+    pub(crate) fn launch(
+        &self,
+        jail: &JailName,
+        process: &ProcessSpec,
+        fds: Vec<OwnedFd>,
+    ) -> Answer<Launched> {
+        let jid = self.jails.jid(jail)?;
+        let first = self
+            .records
+            .read(jail)
+            .map_err(|e| HelperError::system("record", &e))?;
+        match (process.role, first) {
+            (Role::First, None) => launch::launch(jid, process, fds, Some((&self.records, jail))),
+            (Role::First, Some(_)) => Err(HelperError::new(
+                ErrorCode::AlreadyExists,
+                "the jail's first process was started before",
+            )),
+            (Role::Further, Some(first)) if processes::lives(jid, first)? => {
+                launch::launch(jid, process, fds, None)
+            }
+            (Role::Further, Some(_)) => Err(HelperError::new(
+                ErrorCode::NotFound,
+                "the jail's first process has ended",
+            )),
+            (Role::Further, None) => Err(HelperError::new(
+                ErrorCode::NotFound,
+                "the jail's first process was not started yet",
+            )),
+        }
+    }
+
+    pub(crate) fn signal(&self, jail: &JailName, target: SignalTarget, signal: u8) -> Answer<()> {
+        let jid = self.jails.jid(jail)?;
+        let first = self
+            .records
+            .read(jail)
+            .map_err(|e| HelperError::system("record", &e))?;
+        match (target, first) {
+            (SignalTarget::Everyone, _) => launch::signal(jid, None, signal),
+            (SignalTarget::First, Some(first)) if processes::lives(jid, first)? => {
+                launch::signal(jid, Some(first.pid), signal)
+            }
+            (SignalTarget::First, Some(_) | None) => Ok(()),
+        }
+    }
+
+    pub(crate) fn remove(&self, jail: &JailName) -> Answer<()> {
+        if let Some(jid) = self.jails.find(jail)? {
+            self.jails.remove(jid)?;
+            processes::wait_for_end(jid)?;
+        }
+        self.records
+            .forget(jail)
+            .map_err(|e| HelperError::system("record", &e))
+    }
+
+    pub(crate) fn processes(&self, jail: &JailName) -> Answer<Vec<ProcessInfo>> {
+        let jid = self.jails.jid(jail)?;
+        processes::list(jid).map_err(|e| HelperError::system("processes", &e))
+    }
+
+    pub(crate) fn list(&self, after: Option<&JailName>) -> Answer<Vec<JailInfo>> {
+        self.jails.list(after)
+    }
+}

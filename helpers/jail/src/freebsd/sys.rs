@@ -1,0 +1,229 @@
+//! Unsafe code of the FreeBSD host: jail(2), pdfork(2), sysctl(3), nmount(2), signals from inside a jail.
+
+use crate::sys::{check, live};
+use std::ffi::{CStr, CString, c_void};
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Room for the kernel's words about a refused parameter, in bytes (jail(8) gives as much).
+const MESSAGE_BYTES: usize = 1024;
+
+/// How often a list that grew between asking its length and reading it is asked again.
+const SYSCTL_ATTEMPTS_MAX: usize = 8;
+
+/// Names and values as jail_set(2), jail_get(2) and nmount(2) take them.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(Vec<(CString, Vec<u8>)>);
+
+impl Parameters {
+    pub(super) fn new() -> Self {
+        Parameters(Vec::new())
+    }
+
+    /// A text, passed with its NUL.
+    pub(super) fn text(&mut self, name: &CStr, value: &str) -> &mut Self {
+        let mut bytes = value.as_bytes().to_vec();
+        bytes.push(0);
+        self.add(name, bytes)
+    }
+
+    /// A C int.
+    pub(super) fn number(&mut self, name: &CStr, value: i32) -> &mut Self {
+        self.add(name, value.to_ne_bytes().to_vec())
+    }
+
+    /// A name without a value.
+    pub(super) fn flag(&mut self, name: &CStr) -> &mut Self {
+        self.add(name, Vec::new())
+    }
+
+    /// Room for a value that the kernel fills in.
+    pub(super) fn room(&mut self, name: &CStr, bytes: usize) -> &mut Self {
+        self.add(name, vec![0; bytes])
+    }
+
+    fn add(&mut self, name: &CStr, value: Vec<u8>) -> &mut Self {
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
+    /// Calls `call` with the array of names and values; gives its result and what the values are afterwards. The kernel's
+    /// own words, where it has some, go into the error.
+    fn pass(mut self, call: impl FnOnce(&mut [libc::iovec]) -> i32) -> Result<(i32, Vec<Vec<u8>>)> {
+        self.room(c"errmsg", MESSAGE_BYTES);
+        let part = |base: *mut c_void, length| libc::iovec {
+            iov_base: base,
+            iov_len: length,
+        };
+        let mut array = Vec::with_capacity(self.0.len() * 2);
+        for (name, value) in &mut self.0 {
+            array.push(part(
+                name.as_ptr().cast_mut().cast(),
+                name.as_bytes_with_nul().len(),
+            ));
+            let base = if value.is_empty() {
+                std::ptr::null_mut()
+            } else {
+                value.as_mut_ptr().cast()
+            };
+            array.push(part(base, value.len()));
+        }
+        let result = call(&mut array);
+        let failure = Error::last_os_error();
+        let mut values: Vec<Vec<u8>> = self.0.into_iter().map(|(_, value)| value).collect();
+        let message = values.pop().unwrap_or_default();
+        if result != -1 {
+            return Ok((result, values));
+        }
+        let words = CStr::from_bytes_until_nul(&message)
+            .map(CStr::to_string_lossy)
+            .unwrap_or_default();
+        Err(if words.is_empty() {
+            failure
+        } else {
+            Error::new(failure.kind(), format!("{words}: {failure}"))
+        })
+    }
+}
+
+/// Makes a jail; gives its id.
+pub(super) fn create_jail(parameters: Parameters) -> Result<i32> {
+    let call = |array: &mut [libc::iovec]| {
+        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
+        // SAFETY: the array and what it points to live through the call, with their true lengths.
+        unsafe { libc::jail_set(base, count, libc::JAIL_CREATE) }
+    };
+    parameters.pass(call).map(|(jid, _)| jid)
+}
+
+/// Finds a jail by the first parameter; gives its id and the values, filled in.
+pub(super) fn get_jail(parameters: Parameters) -> Result<(i32, Vec<Vec<u8>>)> {
+    parameters.pass(|array| {
+        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
+        // SAFETY: the array and what it points to live through the call, with their true lengths, and are writable.
+        unsafe { libc::jail_get(base, count, 0) }
+    })
+}
+
+/// Changes a mount.
+pub(super) fn update_mount(parameters: Parameters, flags: i32) -> Result<()> {
+    let call = |array: &mut [libc::iovec]| {
+        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
+        // SAFETY: the array and what it points to live through the call, with their true lengths.
+        unsafe { libc::nmount(base, count, flags) }
+    };
+    parameters.pass(call).map(drop)
+}
+
+/// Kills a jail's processes and lets it die.
+pub(super) fn remove_jail(jid: i32) -> Result<()> {
+    // SAFETY: a plain integer.
+    check(unsafe { libc::jail_remove(jid) })
+}
+
+/// Moves this process into a jail, for good.
+pub(super) fn attach(jid: i32) -> Result<()> {
+    // SAFETY: a plain integer.
+    check(unsafe { libc::jail_attach(jid) })
+}
+
+/// Makes a process that does `body` and nothing else, with no descriptors but those in `keep`. Gives its process
+/// descriptor, whose last close leaves it to init.
+pub(super) fn spawn(keep: &[RawFd], body: impl FnOnce() -> i32) -> Result<OwnedFd> {
+    let mut descriptor: libc::c_int = -1;
+    // SAFETY: the pointer is to a live int. This process has one thread, so the child's memory is in a consistent state.
+    match unsafe { libc::pdfork(&raw mut descriptor, libc::PD_DAEMON | libc::PD_CLOEXEC) } {
+        -1 => Err(Error::last_os_error()),
+        0 => live(keep, body),
+        // SAFETY: pdfork succeeded, so the descriptor is new and ours.
+        _ => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+    }
+}
+
+/// Kills the process behind a descriptor.
+pub(super) fn kill_by_descriptor(process: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: plain integers.
+    match check(unsafe { libc::pdkill(process.as_raw_fd(), libc::SIGKILL) }) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        other => other,
+    }
+}
+
+/// Signals a process of the jail this process attached to, or all of them but itself. Must never be called outside a jail.
+pub(super) fn signal_from_inside(pid: Option<i32>, signal: u8) -> Result<()> {
+    // SAFETY: plain integers; -1 stands for every process that can be seen, which are the jail's.
+    check(unsafe { libc::kill(pid.unwrap_or(-1), libc::c_int::from(signal)) })
+}
+
+/// Gives a signal its default action. Numbers that cannot be changed (SIGKILL, SIGSTOP) fail harmlessly.
+pub(crate) fn reset_signal(signal: libc::c_int) {
+    // SAFETY: SIG_DFL installs no code.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// A value by its numbers (sysctl(3)).
+pub(super) fn by_number(name: &[libc::c_int]) -> Result<Vec<u8>> {
+    growing(|value, length| {
+        // SAFETY: the name has its true length; `value` is null or has room for `*length` bytes; the kernel writes no more.
+        unsafe {
+            libc::sysctl(
+                name.as_ptr(),
+                name.len() as libc::c_uint,
+                value,
+                length,
+                std::ptr::null(),
+                0,
+            )
+        }
+    })
+}
+
+/// A value by its name (sysctlbyname(3)).
+pub(super) fn by_name(name: &CStr) -> Result<Vec<u8>> {
+    growing(|value, length| {
+        // SAFETY: as in by_number.
+        unsafe { libc::sysctlbyname(name.as_ptr(), value, length, std::ptr::null(), 0) }
+    })
+}
+
+/// The name below /dev of a device number (`kern.devname`, which devname(3) asks).
+pub(super) fn device_name(device: u64) -> Result<String> {
+    let question: *const u64 = &raw const device;
+    let bytes = growing(|value, length| {
+        // SAFETY: as in by_number; the question is a live dev_t of its true size.
+        unsafe {
+            libc::sysctlbyname(
+                c"kern.devname".as_ptr(),
+                value,
+                length,
+                question.cast(),
+                size_of::<u64>(),
+            )
+        }
+    })?;
+    let name = CStr::from_bytes_until_nul(&bytes).map_err(Error::other)?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// Asks for a value's length, then for the value; again where it grew in between.
+fn growing(ask: impl Fn(*mut c_void, &mut usize) -> i32) -> Result<Vec<u8>> {
+    for _ in 0..SYSCTL_ATTEMPTS_MAX {
+        let mut length = 0;
+        check(ask(std::ptr::null_mut(), &mut length))?;
+        // Processes are made all the time: some room for more of them.
+        length += length / 8;
+        let mut value = vec![0u8; length];
+        match check(ask(value.as_mut_ptr().cast(), &mut length)) {
+            Ok(()) => {
+                value.truncate(length);
+                return Ok(value);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::new(
+        ErrorKind::OutOfMemory,
+        "the list grew each time it was asked for",
+    ))
+}

@@ -1,0 +1,247 @@
+//! Making a jail, and starting its first process.
+
+use super::records::{Identity, Record, Records, is_nobody};
+use super::{Launched, mounts, processes, sys, watch};
+use crate::report::{self, Report};
+use crate::{order, program};
+use helper_runtime::order::Order;
+use protocol::fd::{receive_frame, send_frame};
+use protocol::jail::{JailSpec, Network, ProcessSpec, Request, Role};
+use protocol::names::JailName;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::net::{SocketFlags, accept_with};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior};
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+/// Makes the jail with its waiting first process; gives that process's id.
+///
+/// # Errors
+/// `AlreadyExists` if there is a jail of that name, also one whose first process has ended.
+pub(super) fn create(records: &Records, spec: &JailSpec, root: &Path) -> Answer<i32> {
+    let failed = |error: Error| HelperError::system("create", &error);
+    if records.read(&spec.jail).map_err(failed)?.is_some() {
+        return Err(HelperError::new(
+            ErrorCode::AlreadyExists,
+            format!("jail {} exists", spec.jail),
+        ));
+    }
+    let (news, report) = report::open().map_err(failed)?;
+    let watcher = Watcher {
+        listener: records.listen(&spec.jail).map_err(failed)?,
+        records: records.try_clone().map_err(failed)?,
+        report,
+        spec,
+        root,
+    };
+    let keep = [
+        watcher.listener.as_raw_fd(),
+        watcher.records.as_raw_fd(),
+        watcher.report.as_raw_fd(),
+    ];
+    // What the watcher owns is closed here when the call is back, so that its end is seen.
+    let spawned = sys::spawn(0, &keep, move || watcher.live());
+    let created = spawned
+        .map_err(failed)
+        .and_then(|_| report::collect(news))
+        .and_then(|news| {
+            news.pid.ok_or_else(|| {
+                HelperError::new(ErrorCode::System, "the watcher did not name the first process")
+            })
+        });
+    if created.is_err() {
+        if let Some(record) = records.read(&spec.jail).map_err(failed)? {
+            watch::end(&record)?;
+        }
+        records.forget(&spec.jail).map_err(failed)?;
+    }
+    created
+}
+
+/// The process that is going to be the first one's parent.
+struct Watcher<'a> {
+    listener: OwnedFd,
+    records: Records,
+    report: Report,
+    spec: &'a JailSpec,
+    root: &'a Path,
+}
+
+impl Watcher<'_> {
+    fn live(self) -> i32 {
+        match self
+            .begin()
+            .and_then(|(first, exit)| watch::tell_the_end_of(Some(first), exit))
+        {
+            Ok(()) => 0,
+            Err(_) => 1,
+        }
+    }
+
+    /// Makes the first process and its record. All that the watcher still holds then is where to tell the end.
+    fn begin(self) -> Result<(Pid, OwnedFd)> {
+        let result = self.make_first();
+        if let Err(error) = &result {
+            self.report.failed(HelperError::system("watcher", error));
+        }
+        result
+    }
+
+    fn make_first(&self) -> Result<(Pid, OwnedFd)> {
+        watch::become_watcher()?;
+        let (exit, tell_exit) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (go, tell_go) = pipe_with(PipeFlags::CLOEXEC)?;
+        let network = match self.spec.network {
+            Network::Own => sys::NETWORK,
+            Network::Host => 0,
+        };
+        let first = First {
+            listener: self.listener.try_clone()?,
+            report: Report(self.report.0.try_clone()?),
+            exit,
+            go,
+            spec: self.spec,
+            root: self.root,
+        };
+        let keep = first.descriptors();
+        let pid = sys::spawn(sys::JAIL | network, &keep, move || first.live())?;
+        let record = Record {
+            first: Identity {
+                pid,
+                started: processes::start_of(pid)?,
+            },
+            watcher: processes::identity_of_self()?,
+            network: self.spec.network,
+        };
+        self.records.write(&self.spec.jail, &record)?;
+        // A first process whose watcher died before this line would be in no record; it ends by itself instead.
+        rustix::io::write(&tell_go, b"!")?;
+        self.report.started(pid)?;
+        Ok((Pid::from_raw(pid).ok_or(ErrorKind::InvalidData)?, tell_exit))
+    }
+}
+
+/// The first process until it becomes the container's program. It is alone in its namespaces, and root on the host.
+struct First<'a> {
+    listener: OwnedFd,
+    report: Report,
+    exit: OwnedFd,
+    go: OwnedFd,
+    spec: &'a JailSpec,
+    root: &'a Path,
+}
+
+impl First<'_> {
+    fn descriptors(&self) -> [i32; 4] {
+        [
+            self.listener.as_raw_fd(),
+            self.report.as_raw_fd(),
+            self.exit.as_raw_fd(),
+            self.go.as_raw_fd(),
+        ]
+    }
+
+    fn live(self) -> i32 {
+        let First {
+            listener,
+            report,
+            exit,
+            go,
+            spec,
+            root,
+        } = self;
+        if !matches!(rustix::io::read(&go, &mut [0; 1]), Ok(1)) {
+            return 1;
+        }
+        if let Err(error) = set_up(spec, root) {
+            report.failed(error);
+            return 1;
+        }
+        if report.ready(&[]).is_err() {
+            return 1;
+        }
+        drop((go, report));
+        wait_for_program(&listener, exit)
+    }
+}
+
+fn set_up(spec: &JailSpec, root: &Path) -> Answer<()> {
+    let failed = |step| move |errno: rustix::io::Errno| HelperError::system(step, &errno.into());
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("dumpable"))?;
+    mounts::enter_root(spec, root)?;
+    rustix::system::sethostname(spec.hostname.as_str().as_bytes()).map_err(failed("host name"))
+}
+
+/// Serves connections until one brings the program to become. A hand that was killed while it sent the order is replaced by
+/// one that sends it again.
+fn wait_for_program(listener: &OwnedFd, exit: OwnedFd) -> i32 {
+    loop {
+        let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC) else {
+            return 1;
+        };
+        let Ok(Some(frame)) = receive_frame(&connection) else {
+            continue;
+        };
+        let report = Report(connection);
+        let request = Order::from_bytes(&frame.payload)
+            .map_err(|bad| HelperError::new(ErrorCode::BadContent, bad.0))
+            .and_then(|order| order::read(&order));
+        match request {
+            Ok(Request::Launch { jail: _, process }) if process.role == Role::First => {
+                return program::run(&process, frame.fds, vec![exit], &report);
+            }
+            Ok(_) => report.failed(HelperError::new(
+                ErrorCode::BadContent,
+                "a first process only starts its program",
+            )),
+            Err(error) => report.failed(error),
+        }
+    }
+}
+
+/// Has the waiting first process become its program.
+///
+/// # Errors
+/// `AlreadyExists` if it did that before; the program's own failure, after which the first process is gone.
+pub(super) fn launch(
+    records: &Records,
+    jail: &JailName,
+    record: &Record,
+    process: &ProcessSpec,
+    fds: Vec<OwnedFd>,
+) -> Answer<Launched> {
+    let connection = records.connect(jail).map_err(|error| {
+        if is_nobody(&error) {
+            HelperError::new(
+                ErrorCode::AlreadyExists,
+                "the jail's first process was started before",
+            )
+        } else {
+            HelperError::system("connect to the first process", &error)
+        }
+    })?;
+    let order = order::write(&Request::Launch {
+        jail: jail.clone(),
+        process: Box::new(process.clone()),
+    })?;
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    let started = send_frame(&connection, 0, &order.to_bytes(), &borrowed)
+        .map_err(|e| HelperError::system("order to the first process", &e))
+        .and_then(|()| report::collect(connection));
+    let news = match started {
+        Ok(news) => news,
+        Err(error) => {
+            watch::end(record)?;
+            return Err(error);
+        }
+    };
+    records
+        .remove_socket(jail)
+        .map_err(|e| HelperError::system("socket", &e))?;
+    Ok(Launched {
+        pid: record.first.pid,
+        fds: news.fds,
+    })
+}

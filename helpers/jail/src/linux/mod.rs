@@ -1,0 +1,231 @@
+//! The development host: a jail is a set of namespaces held by its first process.
+//!
+//! ```text
+//! hand ── fork ──▶ watcher (host's namespaces) ── clone ──▶ first process (pid 1 of the jail's own)
+//!   │                 │ writes the record, then waits and          │ sets up its root, then waits on a socket
+//!   │                 ▼ tells how it ended                         ▼ for the order to become the program
+//!   └──────── record_dir/<jail> ─────────── record_dir/<jail>.sock ┘
+//! ```
+//!
+//! Neither is in need of the hand: a helper that was killed and started again finds both by the record. A further process
+//! (`docker exec`) has a watcher of its own, and is in the jail's namespaces without being its first process's child.
+
+mod confinement;
+mod create;
+mod enter;
+mod identity;
+mod mounts;
+mod processes;
+mod pseudo;
+mod records;
+mod sys;
+mod watch;
+
+pub(crate) use identity::{assume_identity, give_stream, open_terminal};
+pub(crate) use sys::{leave_the_programs_file, reset_signal};
+
+use processes::Process;
+use protocol::handshake::{HostFacts, HostOs};
+use protocol::jail::{JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Role, SignalTarget};
+use protocol::mount::Flavour;
+use protocol::names::{HostPath, JailName, Label, Text};
+use protocol::policy::JailPolicy;
+use protocol::{Answer, ErrorCode, HelperError};
+use records::{Record, Records};
+use rustix::process::Resource;
+use std::io::{Error, Result};
+use std::os::fd::OwnedFd;
+
+pub mod sandbox {
+    //! What is left to each half of this helper.
+    pub use super::confinement::{front, hand};
+}
+
+/// Largest signal number (signal(7)): `SIGRTMAX`.
+pub(crate) const SIGNAL_MAX: u8 = 64;
+
+/// This host, as the hand uses it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    mount_root: HostPath,
+    records: Records,
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// Its id as the host sees it.
+    pub(crate) pid: i32,
+    /// Exit descriptor, then the terminal's master if it has one.
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// What the daemon is told of this host.
+pub(crate) fn facts() -> Result<HostFacts> {
+    let system = rustix::system::uname();
+    Ok(HostFacts {
+        os: HostOs::Linux,
+        release: Label::new(system.release().to_string_lossy()).map_err(Error::other)?,
+        backend: Text::cut("namespaces"),
+        runs_linux: true,
+        enforces_limits: false,
+    })
+}
+
+/// Whether this host can make such a jail.
+pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
+    match spec.flavour {
+        Flavour::Native => Ok(()),
+        Flavour::Linux => Err(HelperError::new(
+            ErrorCode::Unsupported,
+            "this host's own kind is Linux",
+        )),
+    }
+}
+
+/// Whether this host can run such a process: it knows every capability and limit, so the policy alone decides.
+pub(crate) fn judge_process(_process: &ProcessSpec) -> Answer<()> {
+    Ok(())
+}
+
+/// The resource behind Docker's name for it (getrlimit(2)).
+pub(crate) fn rlimit_resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "as" => Resource::As,
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return None,
+    })
+}
+
+impl Host {
+    /// Opens what the hand needs. Ended watchers are forgotten by the kernel at once: nobody asks for their status.
+    pub(crate) fn open(policy: &JailPolicy) -> Result<Self> {
+        sys::keep_no_zombies()?;
+        let records = Records::open(policy.record_dir.as_str())?;
+        Ok(Host {
+            mount_root: policy.mount_root.clone(),
+            records,
+        })
+    }
+
+    pub(crate) fn create(&self, spec: &JailSpec) -> Answer<i32> {
+        let root = format!("{}/{}", self.mount_root, spec.root);
+        match std::fs::symlink_metadata(&root) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(HelperError::new(
+                    ErrorCode::BadContent,
+                    "the mount point is not a directory",
+                ));
+            }
+            Err(error) => return Err(HelperError::system(format!("mount point {}", spec.root), &error)),
+        }
+        create::create(&self.records, spec, root.as_ref())
+    }
+
+    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<OwnedFd> {
+        let (record, first) = self.running(jail)?;
+        match record.network {
+            Network::Own => enter::open_network(&first),
+            Network::Host => Err(HelperError::new(
+                ErrorCode::Refused,
+                "the jail shares the host's network",
+            )),
+        }
+    }
+
+    pub(crate) fn launch(
+        &self,
+        jail: &JailName,
+        process: &ProcessSpec,
+        fds: Vec<OwnedFd>,
+    ) -> Answer<Launched> {
+        let (record, first) = self.running(jail)?;
+        if !identity::can_be_given(process).map_err(|e| HelperError::system("capabilities", &e))? {
+            return Err(HelperError::new(
+                ErrorCode::Unsupported,
+                "a capability is not available on this host",
+            ));
+        }
+        match process.role {
+            Role::First => create::launch(&self.records, jail, &record, process, fds),
+            Role::Further
+                if self
+                    .records
+                    .is_waiting(jail)
+                    .map_err(|e| HelperError::system("socket", &e))? =>
+            {
+                Err(HelperError::new(
+                    ErrorCode::NotFound,
+                    "the jail's first process was not started yet",
+                ))
+            }
+            Role::Further => enter::launch(&first, process, fds),
+        }
+    }
+
+    pub(crate) fn signal(&self, jail: &JailName, target: SignalTarget, signal: u8) -> Answer<()> {
+        let Some(first) = self.first(&self.record(jail)?)? else {
+            return Ok(());
+        };
+        match target {
+            SignalTarget::First => first.signal(signal),
+            SignalTarget::Everyone => processes::signal_everyone(&first, signal),
+        }
+        .map_err(|e| HelperError::system("signal", &e))
+    }
+
+    pub(crate) fn remove(&self, jail: &JailName) -> Answer<()> {
+        let failed = |error: Error| HelperError::system("remove", &error);
+        if let Some(record) = self.records.read(jail).map_err(failed)? {
+            watch::end(&record)?;
+        }
+        self.records.forget(jail).map_err(failed)
+    }
+
+    pub(crate) fn processes(&self, jail: &JailName) -> Answer<Vec<ProcessInfo>> {
+        let (_, first) = self.running(jail)?;
+        processes::list(&first).map_err(|e| HelperError::system("processes", &e))
+    }
+
+    pub(crate) fn list(&self, after: Option<&JailName>) -> Answer<Vec<JailInfo>> {
+        self.records
+            .list(after)
+            .map_err(|e| HelperError::system("records", &e))
+    }
+
+    fn record(&self, jail: &JailName) -> Answer<Record> {
+        let record = self
+            .records
+            .read(jail)
+            .map_err(|e| HelperError::system("record", &e))?;
+        record.ok_or_else(|| HelperError::new(ErrorCode::NotFound, format!("no jail {jail}")))
+    }
+
+    fn first(&self, record: &Record) -> Answer<Option<Process>> {
+        Process::open(&record.first).map_err(|e| HelperError::system("first process", &e))
+    }
+
+    /// The record and first process of a jail whose first process lives.
+    fn running(&self, jail: &JailName) -> Answer<(Record, Process)> {
+        let record = self.record(jail)?;
+        let first = self.first(&record)?;
+        let first = first
+            .ok_or_else(|| HelperError::new(ErrorCode::NotFound, "the jail's first process has ended"))?;
+        Ok((record, first))
+    }
+}

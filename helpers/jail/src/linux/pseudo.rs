@@ -1,0 +1,231 @@
+//! The file systems that a container expects and that belong to its own namespaces: what Docker mounts, with Docker's flags.
+
+use protocol::jail::JailSpec;
+use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, makedev, mknodat, open, statat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_bind_recursive, mount_remount,
+    move_mount, open_tree,
+};
+use std::ffi::CString;
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Device nodes: name, major, minor (Linux's Documentation/admin-guide/devices.txt). Anybody may read and write them.
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+/// Links in /dev.
+const LINKS: [(&str, &str); 6] = [
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/proc/kcore", "/dev/core"),
+    ("pts/ptmx", "/dev/ptmx"),
+];
+
+/// What a container must not see: Docker's list (28.5).
+const MASKED: [&str; 12] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// What a container must not change: Docker's list (28.5).
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+const QUIET: MountFlags = MountFlags::NOSUID
+    .union(MountFlags::NODEV)
+    .union(MountFlags::NOEXEC);
+
+/// Mounts all of them. `outer` are mounts of the mount helper's in their places (`--tmpfs /dev/shm`, `-v …:/sys/fs/cgroup`),
+/// which lie on top again afterwards; where one took a whole place (`-v /dev:/dev`), that place is left to it.
+pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf]) -> Answer<()> {
+    let taken = |place: &str| outer.iter().any(|path| path == Path::new(place));
+    let whole = |path: &&PathBuf| ["/dev", "/sys"].iter().any(|place| *path == Path::new(place));
+    let carried = outer
+        .iter()
+        .filter(|path| !whole(path))
+        .map(Carried::take)
+        .collect::<Answer<Vec<_>>>()?;
+    mount_at("proc", "/proc", QUIET, "")?;
+    if !taken("/dev") {
+        mount_dev(spec, &taken)?;
+    }
+    if !taken("/sys") {
+        mount_at("sysfs", "/sys", QUIET | MountFlags::RDONLY, "")?;
+    }
+    carried.iter().try_for_each(Carried::place)
+}
+
+fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool) -> Answer<()> {
+    mount_at(
+        "tmpfs",
+        "/dev",
+        MountFlags::NOSUID | MountFlags::STRICTATIME,
+        "mode=755,size=65536k",
+    )?;
+    for (name, major, minor) in DEVICES {
+        let path = format!("/dev/{name}");
+        let mode = Mode::from_raw_mode(0o666);
+        mknodat(CWD, &path, FileType::CharacterDevice, mode, makedev(major, minor)).map_err(failed(&path))?;
+    }
+    for (target, link) in LINKS {
+        // No /dev/core where the kernel has no /proc/kcore, as with Docker.
+        if link != "/dev/core" || Path::new(target).exists() {
+            symlinkat(target, CWD, link).map_err(failed(link))?;
+        }
+    }
+    let shm = format!("mode=1777,size={}", spec.shm_bytes);
+    let terminals = MountFlags::NOSUID | MountFlags::NOEXEC;
+    for (kind, place, flags, options) in [
+        (
+            "devpts",
+            "/dev/pts",
+            terminals,
+            "newinstance,ptmxmode=0666,mode=0620,gid=5",
+        ),
+        ("tmpfs", "/dev/shm", QUIET, shm.as_str()),
+        ("mqueue", "/dev/mqueue", QUIET, ""),
+    ] {
+        if !taken(place) {
+            mount_at(kind, place, flags, options)?;
+        }
+    }
+    Ok(())
+}
+
+fn mount_at(kind: &str, place: &str, flags: MountFlags, options: &str) -> Answer<()> {
+    make_directory(place)?;
+    let options = CString::new(options).unwrap_or_default();
+    mount(kind, place, kind, flags, Some(options.as_c_str())).map_err(failed(place))
+}
+
+/// A directory of the image, or a new one. An image's symbolic link is refused: what is masked below would not be.
+fn make_directory(place: &str) -> Answer<()> {
+    match statat(CWD, place, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if is_directory(stat.st_mode) => Ok(()),
+        Ok(_) => Err(HelperError::new(
+            ErrorCode::BadContent,
+            format!("{place} of the image is not a directory"),
+        )),
+        Err(Errno::NOENT) => DirBuilder::new()
+            .mode(0o755)
+            .create(place)
+            .map_err(|e| HelperError::system(format!("make {place}"), &e)),
+        Err(errno) => Err(failed(place)(errno)),
+    }
+}
+
+/// Hides and protects what Docker hides and protects. Comes last: it needs /dev/null, and nothing is changed after it.
+pub(super) fn restrict() -> Answer<()> {
+    for path in MASKED {
+        let hidden = match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if is_directory(stat.st_mode) => mount(
+                "tmpfs",
+                path,
+                "tmpfs",
+                MountFlags::RDONLY,
+                Some(c"nr_inodes=1,size=4k"),
+            ),
+            Ok(_) => mount_bind("/dev/null", path),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        };
+        hidden.map_err(failed(path))?;
+    }
+    for path in READ_ONLY {
+        let protected = match mount_bind_recursive(path, path) {
+            Ok(()) => mount_remount(path, QUIET | MountFlags::BIND | MountFlags::RDONLY, c""),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        };
+        protected.map_err(failed(path))?;
+    }
+    Ok(())
+}
+
+/// A mount lifted off its place, with everything on it, while the place is covered.
+struct Carried {
+    path: PathBuf,
+    tree: OwnedFd,
+    is_directory: bool,
+}
+
+impl Carried {
+    fn take(path: &PathBuf) -> Answer<Self> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+        let failed = failed(&path.to_string_lossy());
+        let tree = open_tree(CWD, path, flags).map_err(&failed)?;
+        let stat = rustix::fs::fstat(&tree).map_err(&failed)?;
+        Ok(Carried {
+            path: path.clone(),
+            tree,
+            is_directory: is_directory(stat.st_mode),
+        })
+    }
+
+    fn place(&self) -> Answer<()> {
+        let name = self.path.to_string_lossy();
+        let made = if self.is_directory {
+            DirBuilder::new().recursive(true).mode(0o755).create(&self.path)
+        } else {
+            self.make_file()
+        };
+        made.map_err(|e| HelperError::system(&name, &e))?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&self.tree, "", CWD, &self.path, flags).map_err(failed(&name))
+    }
+
+    fn make_file(&self) -> std::io::Result<()> {
+        if let Some(parent) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+        }
+        // Not opened where it exists: it may be a device.
+        match open(
+            &self.path,
+            OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o644),
+        ) {
+            Ok(_) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn is_directory(mode: RawMode) -> bool {
+    FileType::from_raw_mode(mode) == FileType::Directory
+}
+
+fn failed(what: &str) -> impl Fn(Errno) -> HelperError + use<> {
+    let what = format!("set up {what}");
+    move |errno| HelperError::system(&what, &errno.into())
+}

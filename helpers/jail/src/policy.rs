@@ -1,0 +1,273 @@
+//! What the administrator's policy allows, and what can be asked at all. Pure; the front and the hand both ask it.
+
+use crate::host;
+use protocol::jail::{JailSpec, Network, ProcessSpec, Request};
+use protocol::limits::ARGUMENT_BLOCK_BYTES_MAX;
+use protocol::policy::JailPolicy;
+use protocol::{Answer, ErrorCode, HelperError};
+
+/// The id that chown(2) and setresuid(2) read as "leave it": nobody can be it.
+const NO_ID: u32 = u32::MAX;
+
+/// Largest /dev/shm in bytes: tmpfs(5) takes a signed size on both hosts.
+const SHM_BYTES_MAX: u64 = i64::MAX as u64;
+
+/// Judges one request.
+///
+/// # Errors
+/// `Refused` for what the policy forbids, `BadContent` for what no host could do, `Unsupported` for what this one cannot.
+pub(crate) fn judge(policy: &JailPolicy, request: &Request) -> Answer<()> {
+    match request {
+        Request::Create(spec) => judge_jail(policy, spec),
+        Request::Launch { jail: _, process } => judge_process(policy, process),
+        Request::Signal {
+            jail: _,
+            target: _,
+            signal,
+        } => judge_signal(*signal),
+        Request::OpenNetwork { jail: _ }
+        | Request::Remove { jail: _ }
+        | Request::Processes { jail: _ }
+        | Request::List { after: _ } => Ok(()),
+    }
+}
+
+fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
+    if spec.network == Network::Host && !policy.allow_host_network {
+        return refused("the policy does not allow the host's network");
+    }
+    if spec.shm_bytes == 0 || spec.shm_bytes > SHM_BYTES_MAX {
+        return bad("size of /dev/shm");
+    }
+    host::judge_jail(spec)
+}
+
+fn judge_process(policy: &JailPolicy, process: &ProcessSpec) -> Answer<()> {
+    if process.argv.as_slice().is_empty() {
+        return bad("no program to run");
+    }
+    if argument_bytes(process) > ARGUMENT_BLOCK_BYTES_MAX {
+        return bad("arguments and environment are too long");
+    }
+    if !process.cwd.as_str().starts_with('/') {
+        return bad("the working directory is not absolute");
+    }
+    let ids = [process.uid, process.gid];
+    if ids.iter().chain(process.groups.as_slice()).any(|id| *id == NO_ID) {
+        return bad("user or group id out of range");
+    }
+    judge_rlimits(process)?;
+    for capability in process.capabilities.as_slice() {
+        if *capability >= 64 || policy.capability_mask & (1 << capability) == 0 {
+            return refused(&format!("the policy does not allow capability {capability}"));
+        }
+    }
+    host::judge_process(process)
+}
+
+fn judge_rlimits(process: &ProcessSpec) -> Answer<()> {
+    let mut seen = Vec::new();
+    for limit in process.rlimits.as_slice() {
+        let name = limit.name.as_str();
+        if host::rlimit_resource(name).is_none() {
+            return Err(HelperError::new(
+                ErrorCode::Unsupported,
+                format!("no resource limit {name} on this host"),
+            ));
+        }
+        if limit.soft > limit.hard || seen.contains(&name) {
+            return bad(&format!("resource limit {name}"));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn judge_signal(signal: u8) -> Answer<()> {
+    if (1..=host::SIGNAL_MAX).contains(&signal) {
+        Ok(())
+    } else {
+        bad("signal out of range")
+    }
+}
+
+/// Bytes of a process's arguments and environment, each with its NUL.
+pub(crate) fn argument_bytes(process: &ProcessSpec) -> usize {
+    let texts = process.argv.as_slice().iter().chain(process.env.as_slice());
+    texts.map(|text| text.as_str().len() + 1).sum()
+}
+
+fn refused(why: &str) -> Answer<()> {
+    Err(HelperError::new(ErrorCode::Refused, why))
+}
+
+fn bad(why: &str) -> Answer<()> {
+    Err(HelperError::new(ErrorCode::BadContent, why))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use protocol::jail::{Rlimit, Role, SignalTarget, Stdio};
+    use protocol::mount::{Access, Flavour};
+    use protocol::names::{Bounded, HostName, HostPath, JailName, Label, MountName, Text};
+
+    pub(crate) fn policy() -> JailPolicy {
+        JailPolicy {
+            prefix: Label::new("cb-").unwrap(),
+            mount_root: HostPath::new("/srv/mnt").unwrap(),
+            record_dir: HostPath::new("/srv/jails").unwrap(),
+            allow_host_network: false,
+            capability_mask: 0xa804_25fb,
+            devfs_ruleset: 4200,
+        }
+    }
+
+    pub(crate) fn jail() -> JailSpec {
+        JailSpec {
+            jail: JailName::new("j1").unwrap(),
+            root: MountName::new("c-j1").unwrap(),
+            hostname: HostName::new("web").unwrap(),
+            network: Network::Own,
+            root_access: Access::ReadWrite,
+            flavour: Flavour::Native,
+            shm_bytes: 65_536,
+        }
+    }
+
+    pub(crate) fn process() -> ProcessSpec {
+        let texts =
+            |list: &[&str]| Bounded::new(list.iter().map(|t| Text::new(*t).unwrap()).collect()).unwrap();
+        ProcessSpec {
+            role: Role::First,
+            argv: texts(&["sh", "-c", "true", ""]),
+            env: texts(&["PATH=/bin", "A=b"]),
+            cwd: Text::new("/").unwrap(),
+            uid: 1000,
+            gid: 100,
+            groups: Bounded::new(vec![100, 5]).unwrap(),
+            stdio: Stdio::Terminal {
+                rows: 24,
+                columns: 80,
+            },
+            rlimits: Bounded::new(vec![Rlimit {
+                name: Label::new("nofile").unwrap(),
+                soft: 64,
+                hard: u64::MAX,
+            }])
+            .unwrap(),
+            capabilities: Bounded::new(ProcessSpec::DEFAULT_CAPABILITIES.to_vec()).unwrap(),
+            no_new_privileges: true,
+        }
+    }
+
+    fn launch(change: impl FnOnce(&mut ProcessSpec)) -> Option<ErrorCode> {
+        let mut process = process();
+        change(&mut process);
+        let request = Request::Launch {
+            jail: JailName::new("j1").unwrap(),
+            process: Box::new(process),
+        };
+        judge(&policy(), &request).err().map(|e| e.code)
+    }
+
+    #[test]
+    fn the_hosts_network_needs_the_policys_consent() {
+        let shared = Request::Create(Box::new(JailSpec {
+            network: Network::Host,
+            ..jail()
+        }));
+        assert_eq!(judge(&policy(), &shared).unwrap_err().code, ErrorCode::Refused);
+        let generous = JailPolicy {
+            allow_host_network: true,
+            ..policy()
+        };
+        assert_eq!(judge(&generous, &shared), Ok(()));
+    }
+
+    #[test]
+    fn a_shm_without_a_size_would_be_unlimited_and_is_bad_content() {
+        let request = Request::Create(Box::new(JailSpec {
+            shm_bytes: 0,
+            ..jail()
+        }));
+        assert_eq!(
+            judge(&policy(), &request).unwrap_err().code,
+            ErrorCode::BadContent
+        );
+    }
+
+    #[test]
+    fn an_ordinary_process_is_allowed() {
+        assert_eq!(launch(|_| ()), None);
+    }
+
+    #[test]
+    fn a_capability_outside_the_mask_is_refused() {
+        let with = |number| launch(|p| p.capabilities = Bounded::new(vec![number]).unwrap());
+        assert_eq!(with(21), Some(ErrorCode::Refused));
+        assert_eq!(with(64), Some(ErrorCode::Refused));
+        assert_eq!(with(255), Some(ErrorCode::Refused));
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_an_order_are_bad_content() {
+        let half = "x".repeat(ARGUMENT_BLOCK_BYTES_MAX / 2);
+        let texts = |count: usize| Bounded::new(vec![Text::new(half.clone()).unwrap(); count]).unwrap();
+        assert_eq!(launch(|p| p.argv = texts(2)), Some(ErrorCode::BadContent));
+        assert_eq!(
+            launch(|p| p.argv = Bounded::default()),
+            Some(ErrorCode::BadContent)
+        );
+    }
+
+    #[test]
+    fn a_relative_directory_the_reserved_id_and_a_doubled_limit_are_bad_content() {
+        assert_eq!(
+            launch(|p| p.cwd = Text::new("tmp").unwrap()),
+            Some(ErrorCode::BadContent)
+        );
+        assert_eq!(launch(|p| p.uid = u32::MAX), Some(ErrorCode::BadContent));
+        assert_eq!(
+            launch(|p| p.groups = Bounded::new(vec![u32::MAX]).unwrap()),
+            Some(ErrorCode::BadContent)
+        );
+        let doubled = |p: &mut ProcessSpec| {
+            let one = p.rlimits.as_slice()[0].clone();
+            p.rlimits = Bounded::new(vec![one.clone(), one]).unwrap();
+        };
+        assert_eq!(launch(doubled), Some(ErrorCode::BadContent));
+    }
+
+    #[test]
+    fn an_unknown_resource_limit_is_unsupported() {
+        let unknown = |p: &mut ProcessSpec| {
+            let limit = Rlimit {
+                name: Label::new("luck").unwrap(),
+                soft: 1,
+                hard: 1,
+            };
+            p.rlimits = Bounded::new(vec![limit]).unwrap();
+        };
+        assert_eq!(launch(unknown), Some(ErrorCode::Unsupported));
+    }
+
+    #[test]
+    fn signal_zero_is_bad_content() {
+        let jail = JailName::new("j1").unwrap();
+        let signal = |signal| Request::Signal {
+            jail: jail.clone(),
+            target: SignalTarget::First,
+            signal,
+        };
+        assert_eq!(
+            judge(&policy(), &signal(0)).unwrap_err().code,
+            ErrorCode::BadContent
+        );
+        assert_eq!(
+            judge(&policy(), &signal(255)).unwrap_err().code,
+            ErrorCode::BadContent
+        );
+        assert_eq!(judge(&policy(), &signal(15)), Ok(()));
+    }
+}
