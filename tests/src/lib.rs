@@ -3,11 +3,30 @@
 //! - `tidy/`: the house rules, as tests over every file of the repository.
 //! - `licences.rs`: licences and banned crates, from the lists in `.deny.toml`.
 //! - `counts.rs`: how much code runs as root, as a table and as a limit.
+//! - `cli/`: the docker command against `cellblock dev`, as people use it.
+//! - `hostile/`: requests and archives that no honest client sends.
+//! - `processes.rs`: what each process may do, and what happens when one is killed.
+//! - `demo/`: `cargo demo`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this is for tests: what the host does not do fails the test that asked"
+)]
 
+pub mod busybox;
+pub mod docker;
+pub mod engine;
+pub mod http;
+pub mod proc;
+pub mod programs;
 pub mod repository;
 pub mod source;
+#[allow(unsafe_code, reason = "atexit(3)")]
+mod sys;
+pub mod tarball;
+pub mod terminal;
 
 use std::io::Write;
 

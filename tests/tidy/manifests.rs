@@ -10,7 +10,7 @@ const HELPERS_ON_LINUX: [&str; 3] = ["caps", "landlock", "seccompiler"];
 /// What only the sandbox on FreeBSD needs.
 const HELPERS_ON_FREEBSD: [&str; 1] = ["capsicum"];
 /// The launcher alone reads the configuration, which only root can write.
-const LAUNCHER: [&str; 2] = ["serde", "toml"];
+const LAUNCHER: [&str; 5] = ["clap", "command-fds", "serde", "signal-hook", "toml"];
 
 /// A dependency as a manifest states it.
 struct Dependency<'a> {

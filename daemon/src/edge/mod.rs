@@ -12,7 +12,7 @@ pub mod error;
 mod events;
 mod exec;
 mod hijack;
-//mod images;
+mod images;
 mod logs;
 mod networks;
 mod params;
@@ -85,7 +85,7 @@ fn router(state: State) -> Router {
         .merge(containers::routes())
         .merge(events::routes())
         .merge(exec::routes())
-        //.merge(images::routes())
+        .merge(images::routes())
         .merge(networks::routes())
         .merge(system::routes())
         .fallback(error::page_not_found)

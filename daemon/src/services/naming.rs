@@ -89,11 +89,9 @@ pub fn new_id() -> String {
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        // Only interrupted or partial reads can happen: the call has no other failure for a valid buffer.
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
-    }
+    // PANIC: both hosts have getrandom(2), which fails only for a bad pointer.
+    #[expect(clippy::expect_used)]
+    getrandom::fill(&mut bytes).expect("no random bytes");
     bytes
 }
 

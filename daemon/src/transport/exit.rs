@@ -8,6 +8,8 @@
 use std::io::Error;
 use std::io::Result;
 use std::os::fd::OwnedFd;
+#[cfg(target_os = "freebsd")]
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +43,38 @@ pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
 /// What kevent(2) gives.
 #[cfg(target_os = "freebsd")]
 pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
-    tokio::task::spawn_blocking(move || wait_for_descriptor(&descriptor)).await.map_err(Error::other)?
-}
-
-#[cfg(target_os = "freebsd")]
-fn wait_for_descriptor(descriptor: &OwnedFd) -> Result<WaitStatus> {
     use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
-    use std::os::fd::AsRawFd;
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
     let number = usize::try_from(descriptor.as_raw_fd()).map_err(Error::other)?;
     let add = EvFlags::EV_ADD | EvFlags::EV_ONESHOT;
     let watch = KEvent::new(number, EventFilter::EVFILT_PROCDESC, add, FilterFlag::NOTE_EXIT, 0, 0);
-    let mut events = [watch];
     let queue = Kqueue::new()?;
-    if queue.kevent(&[watch], &mut events, None)? == 0 {
-        return Err(Error::other("no event for a process descriptor"));
+    queue.kevent(&[watch], &mut [], None)?;
+    // A queue that holds an event can be read (kqueue(2)), so no thread has to wait for each process.
+    #[expect(deprecated, reason = "its successor is unsafe; a queue keeps its descriptor as long as it lives")]
+    let queue = AsyncFd::with_interest(Queue(queue), Interest::READABLE)?;
+    loop {
+        let mut ready = queue.readable().await?;
+        let mut events = [watch];
+        let at_once = nix::libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        if queue.get_ref().0.kevent(&[], &mut events, Some(at_once))? > 0 {
+            let status = i32::try_from(events[0].data()).map_err(Error::other)?;
+            return Ok(WaitStatus(status));
+        }
+        ready.clear_ready();
     }
-    let status = i32::try_from(events[0].data()).map_err(Error::other)?;
-    Ok(WaitStatus(status))
+}
+
+/// A queue as tokio takes it.
+#[cfg(target_os = "freebsd")]
+struct Queue(nix::sys::event::Kqueue);
+
+#[cfg(target_os = "freebsd")]
+impl AsRawFd for Queue {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use protocol::names::RelPath;
 use rustix::io::{Errno, Result};
 use std::ffi::{OsStr, OsString};
 use std::io::{Error, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -81,55 +81,56 @@ impl<W: Write> Comparison<W> {
 
     fn name(&mut self, now: &OwnedFd, before: Option<&OwnedFd>, name: &OsStr, path: &[u8]) -> Answer<()> {
         let lost = failed::<Errno>("statat", shown(path));
-        let meta = Meta::of_name(now, name).map_err(&lost)?;
-        let base_meta = match before {
-            Some(before) => Meta::of_name(before, name).map_err(&lost)?,
-            None => None,
+        // A socket is in no archive, so its name is as good as free.
+        let is_packed = |meta: &Meta| meta.kind != FileKind::Socket;
+        let of_name = |directory: &OwnedFd| {
+            Meta::of_name(directory, name)
+                .map(|found| found.filter(is_packed))
+                .map_err(&lost)
         };
+        let meta = of_name(now)?;
+        let base_meta = before.map(of_name).transpose()?.flatten();
         match (meta, before.zip(base_meta)) {
             (None, None) => Ok(()),
             (None, Some(_)) => self.whiteout(path, name),
-            (Some(meta), None) => self.added(now.as_fd(), name, &meta, path),
+            (Some(meta), None) => self.added(now, name, &meta, path),
             (Some(meta), Some((before, base_meta))) if meta.is_directory() && base_meta.is_directory() => {
                 self.above.push((directory_entry(&meta, path), false));
                 if owner_and_mode(&meta) != owner_and_mode(&base_meta) {
                     self.write_above()?;
                 }
-                if self.packer.descends_into(&meta) {
-                    let now = open_directory(now, name).map_err(&lost)?;
-                    let before = open_directory(before, name).map_err(&lost)?;
-                    self.directory(&now, Some(&before), path)?;
+                let now = open_directory(now, name).map_err(&lost)?;
+                let before = open_directory(before, name).map_err(&lost)?;
+                if let Some(now) = now.filter(|_| self.packer.descends_into(&meta)) {
+                    self.directory(&now, before.as_ref(), path)?;
                 }
                 self.above.pop();
                 Ok(())
             }
             (Some(meta), Some((before, base_meta))) => {
-                if is_same(&meta, &base_meta)
-                    && same_content(now, before, name, &meta, &base_meta).map_err(&lost)?
-                {
+                // Where the closer look fails, adding the name tells why, or leaves it out where it is gone.
+                let same = is_same(&meta, &base_meta)
+                    && same_content(now, before, name, &meta, &base_meta).unwrap_or(false);
+                if same {
                     Ok(())
                 } else {
-                    self.added(now.as_fd(), name, &meta, path)
+                    self.added(now, name, &meta, path)
                 }
             }
         }
     }
 
-    fn added(&mut self, now: BorrowedFd<'_>, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
-        // A socket is in no archive, so it is no reason for its directory to be in one.
-        if meta.kind == FileKind::Socket {
-            return Ok(());
-        }
+    fn added(&mut self, now: &OwnedFd, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
         self.write_above()?;
         let depth = self.above.len();
-        self.packer.add_tree(now, name, meta, path, depth)
+        self.packer.add_tree(now.as_fd(), name, meta, path, depth)
     }
 
     fn whiteout(&mut self, path: &[u8], name: &OsStr) -> Answer<()> {
         self.write_above()?;
         let directory = &path[..path.len() - name.len()];
         let name = [directory, WHITEOUT_PREFIX, name.as_bytes()].concat();
-        self.packer.write(&Entry::new(Kind::Regular, name)).map(drop)
+        self.packer.write(&Entry::new(Kind::Regular, name))
     }
 
     fn write_above(&mut self) -> Answer<()> {
@@ -192,7 +193,10 @@ fn same_content(now: &OwnedFd, before: &OwnedFd, name: &OsStr, meta: &Meta, base
             Ok(target(now)? == target(before)?)
         }
         FileKind::Regular => {
-            let capability = |directory| host::capability(open_file(directory, name)?.as_fd());
+            let capability = |directory| match open_file(directory, name)? {
+                Some((file, _)) => host::capability(file.as_fd()),
+                None => Ok(None),
+            };
             Ok(capability(now)? == capability(before)?)
         }
         FileKind::Directory

@@ -10,7 +10,6 @@ use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::readlinkat;
 use rustix::io::Errno;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -60,17 +59,15 @@ pub(crate) fn read(root: &Root, path: &RelPath, bytes_max: u32, mut sink: impl W
         Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => return Err(not_regular()),
         found => found.map_err(lost)?,
     };
-    match Meta::of_name(&parent, &name).map_err(|e| lost(e.into()))? {
+    // Looked at before it is opened: opening a device can have effects.
+    match Meta::of_name(&parent, &name).map_err(|errno| lost(errno.into()))? {
         None => return Err(lost(Errno::NOENT.into())),
         Some(meta) if meta.kind != FileKind::Regular => return Err(not_regular()),
         Some(_) => {}
     }
-    let opened = open_file(&parent, &name).map_err(|e| lost(e.into()))?;
-    // It may have become something else meanwhile; opening that has no effect, reading might.
-    if Meta::of(&opened).map_err(|e| lost(e.into()))?.kind != FileKind::Regular {
-        return Err(not_regular());
-    }
-    let mut content = File::from(opened).take(u64::from(bytes_max));
+    let opened = open_file(&parent, &name).map_err(|errno| lost(errno.into()))?;
+    let (content, _) = opened.ok_or_else(not_regular)?;
+    let mut content = content.take(u64::from(bytes_max));
     let mut buffer = vec![0; COPY_BYTES];
     let mut tally = Tally {
         entries: 1,

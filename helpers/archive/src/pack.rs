@@ -11,7 +11,7 @@ use crate::worker::Tally;
 use helper_runtime::beneath::Root;
 use protocol::archive::FileKind;
 use protocol::names::RelPath;
-use protocol::{Answer, ErrorCode, HelperError};
+use protocol::{Answer, HelperError};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -46,8 +46,9 @@ pub(crate) fn pack(root: &Root, path: &RelPath, name: &RelPath, sink: impl Write
     }
     let directory = match &place {
         Some((parent, last)) => open_directory(parent, last).map_err(failed("openat", asked))?,
-        None => root.open_dir("").map_err(failed("openat", asked))?,
+        None => Some(root.open_dir("").map_err(failed("openat", asked))?),
     };
+    let directory = directory.ok_or_else(|| failed("openat", asked)(Errno::NOENT))?;
     if !name.is_empty() {
         packer.write(&directory_entry(&meta, name))?;
     }
@@ -110,11 +111,9 @@ impl<W: Write> Packer<W> {
         if !self.descends_into(meta) {
             return self.add(parent, name, meta, path);
         }
-        let directory = match open_directory(parent, name) {
-            Ok(directory) => directory,
-            // It went away or became something else since it was looked at, as if it had before.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-            Err(errno) => return Err(failed("openat", shown(path))(errno)),
+        // One that went away or became something else since it was looked at is left out.
+        let Some(directory) = open_directory(parent, name).map_err(failed("openat", shown(path)))? else {
+            return Ok(());
         };
         self.add(parent, name, meta, path)?;
         self.add_content(&directory, path, depth + 1)
@@ -157,37 +156,44 @@ impl<W: Write> Packer<W> {
                 quoted(path)
             )));
         }
-        let file = (meta.file_system, meta.inode);
-        let may_be_linked = meta.has_more_names && !meta.is_directory();
-        if let Some(first) = self.linked.get(&file).filter(|_| may_be_linked) {
-            let entry = Entry {
-                link: first.clone(),
-                ..new_entry(Kind::HardLink, meta, path.to_vec())
-            };
-            return self.write(&entry).map(drop);
+        // One name means another file that took over the number of a removed one.
+        let first = self
+            .linked
+            .get(&(meta.file_system, meta.inode))
+            .filter(|_| meta.has_more_names);
+        if let Some(first) = first {
+            let link = first.clone();
+            return self.write(&Entry {
+                link,
+                ..new_entry(Kind::HardLink, meta, path)
+            });
         }
-        let added = match meta.kind {
-            FileKind::Regular => self.add_file(parent, name, path)?,
-            FileKind::Symlink => self.add_symlink(parent, name, meta, path)?,
-            FileKind::Directory => self.write(&directory_entry(meta, path))?,
-            FileKind::Fifo => self.write(&new_entry(Kind::Fifo, meta, path.to_vec()))?,
+        match meta.kind {
+            FileKind::Regular => self.add_file(parent, name, path),
+            FileKind::Symlink => self.add_symlink(parent, name, meta, path),
+            FileKind::Directory => self.write(&directory_entry(meta, path)),
+            FileKind::Fifo => self.write_first(meta, &new_entry(Kind::Fifo, meta, path)),
             FileKind::CharacterDevice => {
-                self.write(&new_entry(Kind::CharacterDevice, meta, path.to_vec()))?
+                self.write_first(meta, &new_entry(Kind::CharacterDevice, meta, path))
             }
-            FileKind::BlockDevice => self.write(&new_entry(Kind::BlockDevice, meta, path.to_vec()))?,
-            FileKind::Socket => false,
-        };
-        if added && may_be_linked {
-            self.linked.insert(file, path.to_vec());
+            FileKind::BlockDevice => self.write_first(meta, &new_entry(Kind::BlockDevice, meta, path)),
+            FileKind::Socket => Ok(()),
         }
-        Ok(())
     }
 
-    /// Writes an entry, to be followed by its content; it is in the archive then.
-    pub(crate) fn write(&mut self, entry: &Entry) -> Answer<bool> {
+    /// Writes an entry, to be followed by its content.
+    pub(crate) fn write(&mut self, entry: &Entry) -> Answer<()> {
         self.tally.entries += 1;
-        self.writer.entry(entry).map_err(write_failed)?;
-        Ok(true)
+        self.writer.entry(entry).map_err(write_failed)
+    }
+
+    /// As [`Packer::write`], for a file that may have more names to come.
+    fn write_first(&mut self, meta: &Meta, entry: &Entry) -> Answer<()> {
+        if meta.has_more_names {
+            self.linked
+                .insert((meta.file_system, meta.inode), entry.name.clone());
+        }
+        self.write(entry)
     }
 
     /// Ends the archive.
@@ -196,51 +202,42 @@ impl<W: Write> Packer<W> {
         Ok(self.tally)
     }
 
-    fn add_symlink(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &OsStr,
-        meta: &Meta,
-        path: &[u8],
-    ) -> Answer<bool> {
+    fn add_symlink(&mut self, parent: BorrowedFd<'_>, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
         match rustix::fs::readlinkat(parent, name, Vec::new()) {
             Ok(target) => {
                 let link = target.as_bytes().to_vec();
-                self.write(&Entry {
-                    link,
-                    ..new_entry(Kind::Symlink, meta, path.to_vec())
-                })
+                self.write_first(
+                    meta,
+                    &Entry {
+                        link,
+                        ..new_entry(Kind::Symlink, meta, path)
+                    },
+                )
             }
-            Err(Errno::NOENT | Errno::INVAL) => Ok(false),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(()),
             Err(errno) => Err(failed("readlinkat", shown(path))(errno)),
         }
     }
 
-    fn add_file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Answer<bool> {
+    fn add_file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Answer<()> {
         let shown = shown(path);
-        let opened = match open_file(parent, name) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
-            Err(errno) => return Err(failed("openat", shown)(errno)),
+        let Some((file, meta)) = open_file(parent, name).map_err(failed("openat", shown))? else {
+            return Ok(());
         };
-        // What was opened counts, not what was seen under the name before.
-        let meta = Meta::of(&opened).map_err(failed("fstat", shown))?;
-        if meta.kind != FileKind::Regular {
-            return Ok(false);
-        }
-        let capability = host::capability(opened.as_fd()).map_err(failed("fgetxattr", shown))?;
+        let capability = host::capability(file.as_fd()).map_err(failed("fgetxattr", shown))?;
         let xattrs = capability
             .map(|value| (host::CAPABILITY.to_vec(), value))
             .into_iter()
             .collect();
-        self.write(&Entry {
+        let entry = Entry {
             xattrs,
             size: meta.size,
-            ..new_entry(Kind::Regular, &meta, path.to_vec())
-        })?;
-        self.copy(File::from(opened), meta.size, shown)?;
+            ..new_entry(Kind::Regular, &meta, path)
+        };
+        self.write_first(&meta, &entry)?;
+        self.copy(file, meta.size, shown)?;
         self.tally.content_bytes += meta.size;
-        Ok(true)
+        Ok(())
     }
 
     /// Copies exactly `size` bytes: a file that grows meanwhile is cut, one that shrinks is filled with zeros, as tar(1) does.
@@ -257,7 +254,7 @@ impl<W: Write> Packer<W> {
 
 /// The entry of a directory, which has nothing to be read.
 pub(crate) fn directory_entry(meta: &Meta, path: &[u8]) -> Entry {
-    new_entry(Kind::Directory, meta, [path, b"/"].concat())
+    new_entry(Kind::Directory, meta, &[path, b"/"].concat())
 }
 
 /// A path in the archive, for people.
@@ -274,8 +271,8 @@ pub(crate) fn join(directory: &[u8], name: &OsStr) -> Vec<u8> {
     }
 }
 
-/// An entry without content. Times are whole seconds, as dockerd writes them.
-fn new_entry(kind: Kind, meta: &Meta, name: Vec<u8>) -> Entry {
+/// An entry without content. The archive keeps whole seconds, as dockerd's do.
+fn new_entry(kind: Kind, meta: &Meta, name: &[u8]) -> Entry {
     let Meta {
         mode,
         uid,
@@ -290,14 +287,10 @@ fn new_entry(kind: Kind, meta: &Meta, name: Vec<u8>) -> Entry {
         gid,
         modified,
         device,
-        ..Entry::new(kind, name)
+        ..Entry::new(kind, name.to_vec())
     }
 }
 
 fn write_failed(error: std::io::Error) -> HelperError {
-    let mut told = HelperError::system("write archive", &error);
-    if error.kind() == std::io::ErrorKind::Unsupported {
-        told.code = ErrorCode::Unsupported;
-    }
-    told
+    HelperError::system("write archive", &error)
 }

@@ -16,7 +16,7 @@ pub(crate) fn tree(parent: impl AsFd, name: &OsStr) -> Result<()> {
 
 fn remove(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr, depth: usize) -> Result<()> {
     // unlinkat(2) of a directory is EISDIR on Linux and EPERM on FreeBSD.
-    let first = match unlinkat(parent, name, AtFlags::empty()) {
+    let refusal = match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(errno @ (Errno::ISDIR | Errno::PERM)) => errno,
         Err(errno) => return Err(errno),
@@ -24,13 +24,8 @@ fn remove(parent: std::os::fd::BorrowedFd<'_>, name: &OsStr, depth: usize) -> Re
     if depth >= TREE_DEPTH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
-    let directory = match open_directory(parent, name) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(()),
-        // Not a directory: the first refusal was about something else.
-        Err(Errno::NOTDIR | Errno::LOOP) => return Err(first),
-        Err(errno) => return Err(errno),
-    };
+    // Not a directory: the refusal was about something else.
+    let directory = open_directory(parent, name)?.ok_or(refusal)?;
     for child in names(&directory)? {
         remove(directory.as_fd(), &child, depth + 1)?;
     }

@@ -6,6 +6,7 @@ use protocol::archive::FileKind;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::{Errno, Result};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -110,14 +111,28 @@ pub(crate) fn find(root: &Root, path: &Path) -> std::io::Result<(Option<(OwnedFd
     Ok((Some((parent, name)), meta))
 }
 
-/// Opens a directory in a directory; a link in its place is refused.
-pub(crate) fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd> {
-    openat(parent, name, DIRECTORY, Mode::empty())
+/// Opens a directory in a directory. `None` where no directory has the name, or none any more: a link is not followed.
+pub(crate) fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<Option<OwnedFd>> {
+    unless_gone(openat(parent, name, DIRECTORY, Mode::empty()))
 }
 
-/// Opens a file in a directory for reading; a link in its place is refused.
-pub(crate) fn open_file(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd> {
-    openat(parent, name, FILE, Mode::empty())
+/// Opens a regular file in a directory for reading. `None` where none has the name, or none any more.
+pub(crate) fn open_file(parent: impl AsFd, name: &OsStr) -> Result<Option<(File, Meta)>> {
+    let Some(opened) = unless_gone(openat(parent, name, FILE, Mode::empty()))? else {
+        return Ok(None);
+    };
+    // What was opened counts, not what was seen under the name before.
+    let meta = Meta::of(&opened)?;
+    Ok((meta.kind == FileKind::Regular).then(|| (File::from(opened), meta)))
+}
+
+fn unless_gone(opened: Result<OwnedFd>) -> Result<Option<OwnedFd>> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        // A link in its place is ELOOP on Linux and EMLINK on FreeBSD (open(2), O_NOFOLLOW).
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// The names in a directory, in the order of their bytes.

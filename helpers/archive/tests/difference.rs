@@ -110,6 +110,24 @@ fn a_difference_leaves_out_what_is_skipped() {
 }
 
 #[test]
+fn a_file_that_became_a_socket_is_gone() {
+    let Some(mut bench) = Bench::start("a_file_that_became_a_socket_is_gone") else {
+        return;
+    };
+    let (base, tree) = (bench.tree("i-1"), bench.tree("c-1"));
+    create_dir(tree.join("run")).unwrap();
+    create_dir(base.join("run")).unwrap();
+    write(base.join("run/s"), "").unwrap();
+    for name in ["run/s", "new"] {
+        drop(std::os::unix::net::UnixListener::bind(tree.join(name)).unwrap());
+    }
+    assert_eq!(
+        listing(&bench.difference("c-1", Some("i-1"), &[])),
+        ["5 run/", "0 run/.wh.s"]
+    );
+}
+
+#[test]
 fn a_difference_tells_the_roots_own_mode() {
     let Some(mut bench) = Bench::start("a_difference_tells_the_roots_own_mode") else {
         return;

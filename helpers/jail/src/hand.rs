@@ -48,7 +48,7 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
     }
     match request {
         Request::Create(spec) => host.create(&spec).map(number),
-        Request::OpenNetwork { jail } => host.open_network(&jail).map(|socket| with_fds(0, vec![socket])),
+        Request::OpenNetwork { jail } => host.open_network(&jail).map(|sockets| with_fds(0, sockets)),
         Request::Launch { jail, process } => host
             .launch(&jail, &process, fds)
             .map(|launched| with_fds(launched.pid, launched.fds)),

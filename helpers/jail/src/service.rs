@@ -31,6 +31,10 @@ impl Service for Front {
     type Response = Response;
     const KIND: HelperKind = HelperKind::Jail;
 
+    fn is_finished(&self) -> bool {
+        self.hand.is_gone()
+    }
+
     fn facts(&self) -> HostFacts {
         self.facts.clone()
     }

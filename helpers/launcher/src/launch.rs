@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// What files that the launcher and the daemon make may not allow: writing by others.
-const UMASK: u32 = 0o022;
+const UMASK: rustix::fs::RawMode = 0o022;
 
 /// Runs the host's service until it is told to stop.
 ///

@@ -1,12 +1,13 @@
 //! The programs that the launcher starts: where they lie, and what exactly each inherits.
 //!
-//! A helper: descriptor 0 its policy, 1 and 2 the log, 3 the daemon, 4 its audit log. The daemon: 0 nothing, 1 and 2 the log,
-//! 3 the launcher, 4 the API socket. Each has an empty environment, `/` as directory, and a process group of its own, so that
+//! A helper: descriptor 0 its policy, 1 and 2 the log, 3 the daemon, 4 its audit log. The daemon: 0 the launcher,
+//! 1 the API socket, 2 the log. Each has an empty environment, `/` as directory, and a process group of its own, so that
 //! an interrupt from a terminal reaches the launcher alone.
 
 use crate::accounts::Account;
 use crate::config::Config;
 use crate::control::Control;
+use crate::host;
 use crate::layout::{Layout, about};
 use crate::policies::Policies;
 use crate::socket::ApiSocket;
@@ -89,7 +90,17 @@ impl<'a> Programs<'a> {
         File::from(writer).write_all(&self.policies.encoded(kind)?)?;
         let mut command = command(&self.directory.join(helper_name(kind)))?;
         command.stdin(Stdio::from(reader));
-        let pid = start(command, helpers_end, self.layout.audit_log(kind)?.into())?;
+        let mappings = vec![
+            FdMapping {
+                parent_fd: helpers_end,
+                child_fd: 3,
+            },
+            FdMapping {
+                parent_fd: self.layout.audit_log(kind)?.into(),
+                child_fd: 4,
+            },
+        ];
+        let pid = start(command, mappings)?;
         Ok((pid, daemons_end))
     }
 
@@ -100,11 +111,15 @@ impl<'a> Programs<'a> {
     pub fn start_daemon(&self) -> Result<(Pid, Control)> {
         let (control, daemons_end) = Control::pair()?;
         let mut command = command(&self.daemon_program)?;
-        command.args(&self.daemon_arguments).stdin(Stdio::null());
+        // Standard input and output, because those are the numbers that a process can take over without unsafe code.
+        command
+            .args(&self.daemon_arguments)
+            .stdin(Stdio::from(daemons_end));
+        command.stdout(Stdio::from(self.socket.descriptor()?));
         // Becoming another user drops every capability and, where none is named, every supplementary group.
         command.uid(self.daemon.uid).gid(self.daemon.gid);
         sys::without_new_privileges(&mut command);
-        let pid = start(command, daemons_end, self.socket.descriptor()?)?;
+        let pid = start(command, Vec::new())?;
         Ok((pid, control))
     }
 }
@@ -131,6 +146,7 @@ fn daemon_arguments(config: &Config, layout: &Layout) -> Result<Vec<OsString>> {
         format!("--state-dir={}", layout.path("daemon")?),
         format!("--root-dir={}", layout.base()),
         format!("--bridge-subnet={}", config.bridge_subnet),
+        format!("--memory-bytes={}", host::memory_bytes()),
         format!("--log={}", config.log),
     ];
     arguments.extend(
@@ -154,17 +170,7 @@ fn command(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn start(mut command: Command, third: OwnedFd, fourth: OwnedFd) -> Result<Pid> {
-    let mappings = vec![
-        FdMapping {
-            parent_fd: third,
-            child_fd: 3,
-        },
-        FdMapping {
-            parent_fd: fourth,
-            child_fd: 4,
-        },
-    ];
+fn start(mut command: Command, mappings: Vec<FdMapping>) -> Result<Pid> {
     command.fd_mappings(mappings).map_err(Error::other)?;
     let program = PathBuf::from(command.get_program());
     // Dropping the handle neither ends the program nor waits for it: whatever ends is reaped in one place.

@@ -46,6 +46,10 @@ impl Service for Front {
     type Response = Response;
     const KIND: HelperKind = HelperKind::Mount;
 
+    fn is_finished(&self) -> bool {
+        self.hand.is_gone()
+    }
+
     fn facts(&self) -> HostFacts {
         self.facts.clone()
     }

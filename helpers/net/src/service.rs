@@ -67,6 +67,10 @@ impl Service for Net {
     type Response = Response;
     const KIND: HelperKind = HelperKind::Net;
 
+    fn is_finished(&self) -> bool {
+        self.hand.is_gone()
+    }
+
     fn facts(&self) -> HostFacts {
         self.host.facts().clone()
     }

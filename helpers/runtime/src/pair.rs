@@ -6,11 +6,12 @@
 use crate::order::Order;
 use crate::sys::{Forked, fork};
 use protocol::codec::{decode, encode};
-use protocol::fd::{receive_frame, send_frame};
+use protocol::fd::{Received, receive_frame, send_frame};
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::names::Text;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::cell::Cell;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -28,7 +29,10 @@ pub enum Side {
 
 /// The front's end: a way to give orders.
 #[derive(Debug)]
-pub struct Hand(OwnedFd);
+pub struct Hand {
+    socket: OwnedFd,
+    is_gone: Cell<bool>,
+}
 
 /// The hand's end: where orders come from.
 #[derive(Debug)]
@@ -60,7 +64,7 @@ pub fn split() -> Result<Side> {
         None,
     )?;
     match fork()? {
-        Forked::Child => Ok(Side::Front(Hand(front))),
+        Forked::Child => Ok(Side::Front(Hand { socket: front, is_gone: Cell::new(false) })),
         Forked::Parent => Ok(Side::Hand(Orders(hand))),
     }
 }
@@ -69,26 +73,32 @@ impl Hand {
     /// Gives one order and waits for the answer.
     ///
     /// # Errors
-    /// The hand's own error, or `System` where the hand is gone.
+    /// The hand's own error, or `System` where the hand is gone; then [`Hand::is_gone`].
     pub fn call(&self, order: &Order, fds: &[BorrowedFd<'_>]) -> Answer<Done> {
-        let lost = |e: &Error| HelperError::system("hand", e);
-        send_frame(&self.0, 0, &order.to_bytes(), fds).map_err(|e| lost(&e))?;
-        let frame = receive_frame(&self.0)
-            .map_err(|e| lost(&e))?
-            .ok_or_else(|| HelperError::new(ErrorCode::System, "the hand is gone"))?;
+        let frame = self.exchange(order, fds).map_err(|error| {
+            self.is_gone.set(true);
+            HelperError::system("hand", &error)
+        })?;
         let answer: Answer<DoneMessage> =
             decode(&frame.payload).map_err(|e| HelperError::new(ErrorCode::System, e.to_string()))?;
-        answer.map(|done| Done {
-            values: done.0,
-            block: done.1,
-            fds: frame.fds,
-        })
+        answer.map(|done| Done { values: done.0, block: done.1, fds: frame.fds })
+    }
+
+    fn exchange(&self, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<Received> {
+        send_frame(&self.socket, 0, &order.to_bytes(), fds)?;
+        receive_frame(&self.socket)?.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))
+    }
+
+    /// Whether the hand has ended. A front alone can do nothing: it ends too, and the launcher starts both again.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.get()
     }
 
     /// The socket, for the sandbox's table of descriptors.
     #[must_use]
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

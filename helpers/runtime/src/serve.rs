@@ -61,6 +61,11 @@ pub trait Service {
     /// What the daemon is told; `Refused` for everything outside the policy.
     fn handle(&mut self, request: Self::Request, fds: Vec<OwnedFd>) -> Answer<Reply<Self::Response>>;
 
+    /// Whether the helper cannot go on after this request; it answers and ends.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
     /// Called between requests, at least once a second while nothing happens.
     fn idle(&mut self) {}
 }
@@ -124,6 +129,9 @@ fn answer_all<S: Service>(channel: &OwnedFd, audit: &mut Log, service: &mut S) -
         let payload = encode::<Answer<S::Response>>(&answer).map_err(invalid)?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         send_frame(channel, id, &payload, &borrowed)?;
+        if service.is_finished() {
+            return Err(Error::other("the hand is gone"));
+        }
     }
 }
 

@@ -22,17 +22,16 @@ pub(crate) fn take_descriptor(number: i32) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// umask 022, no core dumps, default SIGPIPE kept ignored (Rust's start-up does), no inherited signal mask.
+/// umask 022, and no core dumps of this process. Only the soft limit is lowered: a container inherits the hard one.
 pub(crate) fn reset_process() -> Result<()> {
-    let no_core = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: umask cannot fail and takes no pointer.
     unsafe { libc::umask(0o022) };
+    // SAFETY: the pointer is to a live rlimit.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut core) })?;
+    core.rlim_cur = 0;
     // SAFETY: the pointer is to a live, initialised rlimit.
-    let result = unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core) };
-    check(result)
+    check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const core) })
 }
 
 /// What fork(2) made of the caller.

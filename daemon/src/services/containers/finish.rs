@@ -95,9 +95,12 @@ pub(super) async fn wait(mut view: watch::Receiver<Arc<Container>>, condition: W
             };
             (is_over, (now.exit_code, now.error.clone()))
         };
-        // A container that is forgotten has been removed.
-        if is_over || view.changed().await.is_err() {
+        if is_over {
             return answer;
+        }
+        // A container that is forgotten has been removed; how its start failed is not told to who waited for that.
+        if view.changed().await.is_err() {
+            return (answer.0, String::new());
         }
     }
 }

@@ -19,7 +19,10 @@ impl ImagesActor {
     /// The table as it was stored.
     #[must_use]
     pub fn new(state: State) -> Self {
-        ImagesActor { state: Arc::new(state), locks: BTreeMap::new() }
+        ImagesActor {
+            state: Arc::new(state),
+            locks: BTreeMap::new(),
+        }
     }
 
     fn state(&mut self) -> &mut State {
@@ -125,8 +128,12 @@ impl Table {
         M::Result: Send,
         ImagesActor: Handler<M>,
     {
-        self.0.send(message).timeout(ACTOR_DEADLINE).await.map_err(|error| match error {
-            MailboxError::Closed | MailboxError::Timeout => TableBusy,
-        })
+        self.0
+            .send(message)
+            .timeout(ACTOR_DEADLINE)
+            .await
+            .map_err(|error| match error {
+                MailboxError::Closed | MailboxError::Timeout => TableBusy,
+            })
     }
 }

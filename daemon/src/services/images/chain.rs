@@ -68,12 +68,21 @@ mod tests {
     fn the_same_layer_twice_gives_two_chain_ids() {
         let chain = of(&[DIFF_IDS[0].to_owned(), DIFF_IDS[0].to_owned()]).unwrap();
         // As dockerd 28.5 deleted it.
-        assert_eq!(chain[1], "066f037b0dddba5678675c82380a84a85431eed19f7faa46a8d908329667b35f");
+        assert_eq!(
+            chain[1],
+            "066f037b0dddba5678675c82380a84a85431eed19f7faa46a8d908329667b35f"
+        );
     }
 
     #[test]
     fn only_sha256_digests_make_a_chain() {
-        for bad in ["", "sha256:", "sha256:../../../../etc", "sha512:00", DIFF_IDS[0].trim_start_matches(PREFIX)] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha256:../../../../etc",
+            "sha512:00",
+            DIFF_IDS[0].trim_start_matches(PREFIX),
+        ] {
             assert_eq!(of(&[bad.to_owned()]), None, "{bad}");
         }
     }

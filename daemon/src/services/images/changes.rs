@@ -51,7 +51,10 @@ pub fn apply_changes(config: ImageConfig, changes: &[String]) -> Result<ImageCon
     if changes.is_empty() {
         return Err(invalid("file with no instructions"));
     }
-    if let Some(odd) = changes.iter().find(|change| !CHANGES.contains(&change.name().as_str())) {
+    if let Some(odd) = changes
+        .iter()
+        .find(|change| !CHANGES.contains(&change.name().as_str()))
+    {
         return Err(invalid(format!("{} is not a valid change command", odd.keyword)));
     }
     let mut draft = Draft::new(config);
@@ -74,7 +77,10 @@ impl Draft {
     /// Starts with a configuration, that of the image below.
     #[must_use]
     pub fn new(config: ImageConfig) -> Self {
-        Draft { config, is_command_own: false }
+        Draft {
+            config,
+            is_command_own: false,
+        }
     }
 
     /// Applies one of [`CHANGES`]. Variables are the configuration's own, then `arguments` (`ARG`).
@@ -87,16 +93,30 @@ impl Draft {
         arguments: &BTreeMap<String, String>,
     ) -> Result<(), Failure> {
         let name = instruction.name();
-        if let Some(flag) = instruction.flags.first().filter(|_| name != "HEALTHCHECK" && name != "ONBUILD") {
-            return Err(invalid(format!("unknown flag: --{}", flag.split('=').next().unwrap_or_default())));
+        if let Some(flag) = instruction
+            .flags
+            .first()
+            .filter(|_| name != "HEALTHCHECK" && name != "ONBUILD")
+        {
+            return Err(invalid(format!(
+                "unknown flag: --{}",
+                flag.split('=').next().unwrap_or_default()
+            )));
         }
         let env = self.config.env.clone().unwrap_or_default();
         let lookup = |name: &str| {
             let of_env = env.iter().filter_map(|pair| pair.split_once('='));
-            let value = of_env.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next();
+            let value = of_env
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
+                .next();
             value.or_else(|| arguments.get(name).cloned())
         };
-        let line = Line { instruction, name: &name, lookup: &lookup };
+        let line = Line {
+            instruction,
+            name: &name,
+            lookup: &lookup,
+        };
         match name.as_str() {
             "CMD" => self.cmd(&line)?,
             "ENTRYPOINT" => self.entrypoint(&line)?,
@@ -115,7 +135,12 @@ impl Draft {
             "USER" => self.config.user = line.one()?,
             "VOLUME" => self.volume(&line)?,
             "WORKDIR" => self.config.working_dir = directory(&self.config.working_dir, &line.one()?)?,
-            _ => return Err(invalid(format!("{} is not a valid change command", instruction.keyword))),
+            _ => {
+                return Err(invalid(format!(
+                    "{} is not a valid change command",
+                    instruction.keyword
+                )));
+            }
         }
         Ok(())
     }
@@ -153,7 +178,8 @@ impl Draft {
         let env = self.config.env.get_or_insert_default();
         for (name, value) in pairs {
             let pair = format!("{name}={value}");
-            let is_same = |old: &&mut String| old.split_once('=').map_or(old.as_str(), |(key, _)| key) == name;
+            let is_same =
+                |old: &&mut String| old.split_once('=').map_or(old.as_str(), |(key, _)| key) == name;
             match env.iter_mut().find(is_same) {
                 Some(old) => *old = pair,
                 None => env.push(pair),
@@ -168,7 +194,10 @@ impl Draft {
         let words = expand_and_split(&line.instruction.rest, escape, line.lookup);
         for word in words.map_err(|error| line.unreadable(&line.instruction.rest, &error))? {
             let ports = ports(&word)?;
-            self.config.exposed_ports.get_or_insert_with(JsonSet::new).extend(ports);
+            self.config
+                .exposed_ports
+                .get_or_insert_with(JsonSet::new)
+                .extend(ports);
         }
         Ok(())
     }
@@ -176,7 +205,12 @@ impl Draft {
     fn volume(&mut self, line: &Line<'_>) -> Result<(), Failure> {
         let words = match line.list()? {
             Some(words) => words,
-            None => line.instruction.rest.split_whitespace().map(str::to_owned).collect(),
+            None => line
+                .instruction
+                .rest
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
         };
         if words.is_empty() {
             return Err(invalid("VOLUME requires at least one argument"));
@@ -186,7 +220,10 @@ impl Draft {
             if path.is_empty() {
                 return Err(invalid("VOLUME specified can not be an empty string"));
             }
-            self.config.volumes.get_or_insert_with(JsonSet::new).insert(path, Default::default());
+            self.config
+                .volumes
+                .get_or_insert_with(JsonSet::new)
+                .insert(path, Default::default());
         }
         Ok(())
     }
@@ -236,7 +273,9 @@ impl Line<'_> {
             let pair = |word: &String| {
                 format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value")
             };
-            let pairs = words.iter().map(|word| word.split_once('=').ok_or_else(|| invalid(pair(word))));
+            let pairs = words
+                .iter()
+                .map(|word| word.split_once('=').ok_or_else(|| invalid(pair(word))));
             pairs.collect::<Result<_, _>>()?
         } else {
             let (name, value) = rest
@@ -264,18 +303,24 @@ pub fn json_list(text: &str) -> Result<Option<Vec<String>>, Failure> {
     if !text.starts_with('[') {
         return Ok(None);
     }
-    let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) else { return Ok(None) };
+    let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) else {
+        return Ok(None);
+    };
     let word = |value| match value {
         serde_json::Value::String(word) => Ok(word),
         serde_json::Value::Null
         | serde_json::Value::Bool(_)
         | serde_json::Value::Number(_)
         | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => {
-            Err(invalid("when using JSON array syntax, arrays must be comprised of strings only"))
-        }
+        | serde_json::Value::Object(_) => Err(invalid(
+            "when using JSON array syntax, arrays must be comprised of strings only",
+        )),
     };
-    values.into_iter().map(word).collect::<Result<Vec<_>, _>>().map(Some)
+    values
+        .into_iter()
+        .map(word)
+        .collect::<Result<Vec<_>, _>>()
+        .map(Some)
 }
 
 /// `80`, `80/udp`, `80-82`; a host's part in front means nothing here.
@@ -287,13 +332,20 @@ fn ports(text: &str) -> Result<JsonSet, Failure> {
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(invalid(format!("Invalid proto: {protocol}")));
     }
-    let port = |text: &str| text.parse::<u32>().ok().filter(|port| *port <= PORT_MAX).ok_or_else(bad_port);
+    let port = |text: &str| {
+        text.parse::<u32>()
+            .ok()
+            .filter(|port| *port <= PORT_MAX)
+            .ok_or_else(bad_port)
+    };
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let (first, last) = (port(first)?, port(last)?);
     if last < first {
         return Err(bad_port());
     }
-    Ok((first..=last).map(|port| (format!("{port}/{protocol}"), Default::default())).collect())
+    Ok((first..=last)
+        .map(|port| (format!("{port}/{protocol}"), Default::default()))
+        .collect())
 }
 
 fn healthcheck(line: &Line<'_>) -> Result<HealthConfig, Failure> {
@@ -311,7 +363,11 @@ fn healthcheck(line: &Line<'_>) -> Result<HealthConfig, Failure> {
             let (kind, words) = words.unwrap_or_else(|| ("CMD-SHELL", vec![command.to_owned()]));
             health.test = Some(std::iter::once(kind.to_owned()).chain(words).collect());
         }
-        other => return Err(invalid(format!("Unknown type {other:?} in HEALTHCHECK (try CMD)"))),
+        other => {
+            return Err(invalid(format!(
+                "Unknown type {other:?} in HEALTHCHECK (try CMD)"
+            )));
+        }
     }
     for flag in &line.instruction.flags {
         let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
@@ -345,7 +401,11 @@ fn health_time(name: &str, value: &str) -> Result<i64, Failure> {
     }
     let Some((is_negative, time)) = durations::parse_go(value) else {
         let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-        let why = if is_number { "missing unit in duration" } else { "invalid duration" };
+        let why = if is_number {
+            "missing unit in duration"
+        } else {
+            "invalid duration"
+        };
         return Err(invalid(format!("time: {why} {value:?}")));
     };
     if is_negative && !time.is_zero() || time < HEALTH_TIME_MIN && !time.is_zero() {
@@ -360,7 +420,9 @@ fn trigger(line: &Line<'_>) -> Result<String, Failure> {
     match keyword.as_deref() {
         None => Err(invalid("ONBUILD requires at least one argument")),
         Some("ONBUILD") => Err(invalid("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")),
-        Some(odd @ ("FROM" | "MAINTAINER")) => Err(invalid(format!("{odd} isn't allowed as an ONBUILD trigger"))),
+        Some(odd @ ("FROM" | "MAINTAINER")) => {
+            Err(invalid(format!("{odd} isn't allowed as an ONBUILD trigger")))
+        }
         Some(_) => Ok(text.to_owned()),
     }
 }
@@ -372,7 +434,11 @@ fn signal(line: &Line<'_>) -> Result<String, Failure> {
         Ok(number) => (1..=SIGNAL_NUMBER_MAX).contains(&number),
         Err(_) => SIGNALS.contains(&upper.strip_prefix("SIG").unwrap_or(&upper)),
     };
-    if is_known { Ok(text) } else { Err(invalid(docker_api::error::invalid_signal(&text))) }
+    if is_known {
+        Ok(text)
+    } else {
+        Err(invalid(docker_api::error::invalid_signal(&text)))
+    }
 }
 
 /// A working directory, relative to the one before.
@@ -380,7 +446,11 @@ fn directory(before: &str, wanted: &str) -> Result<String, Failure> {
     if wanted.is_empty() {
         return Err(invalid("cannot normalize nothing"));
     }
-    let whole = if wanted.starts_with('/') { wanted.to_owned() } else { format!("{before}/{wanted}") };
+    let whole = if wanted.starts_with('/') {
+        wanted.to_owned()
+    } else {
+        format!("{before}/{wanted}")
+    };
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
         match part {
@@ -397,5 +467,5 @@ fn invalid(text: impl Into<String>) -> Failure {
 }
 
 #[cfg(test)]
-#[path = "changes_table.rs"]
+#[path = "tests/changes.rs"]
 mod tests;

@@ -16,7 +16,10 @@ impl State {
     /// [`Failure::NotFound`], or [`Failure::Invalid`] for what is neither a name nor an id.
     pub fn find(&self, wanted: &str) -> Result<Arc<Image>, Failure> {
         if let Some(id) = whole_id(wanted) {
-            return self.image(&id).cloned().ok_or_else(|| Failure::NotFound(no_such_image(&id)));
+            return self
+                .image(&id)
+                .cloned()
+                .ok_or_else(|| Failure::NotFound(no_such_image(&id)));
         }
         let reference = Reference::parse(wanted).map_err(|bad| Failure::Invalid(bad.to_string()))?;
         if let Some(image) = self.named(&lookup_name(&reference)).and_then(|id| self.image(id)) {
@@ -42,7 +45,10 @@ impl State {
 /// Whether `text` is the beginning of an image's id, with or without its `sha256:`. Removal by id and by name differ.
 #[must_use]
 pub(super) fn is_beginning(id: &str, text: &str) -> bool {
-    id.starts_with(text) || id.strip_prefix("sha256:").is_some_and(|digits| digits.starts_with(text))
+    id.starts_with(text)
+        || id
+            .strip_prefix("sha256:")
+            .is_some_and(|digits| digits.starts_with(text))
 }
 
 fn whole_id(text: &str) -> Option<String> {
@@ -52,7 +58,7 @@ fn whole_id(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::tests::image;
+    use super::super::tests::fake::image;
     use super::*;
 
     fn state() -> State {
@@ -67,7 +73,10 @@ mod tests {
 
     fn found(wanted: &str) -> Result<String, String> {
         let state = state();
-        state.find(wanted).map(|image| image.id["sha256:".len()..][..3].to_owned()).map_err(|e| e.to_string())
+        state
+            .find(wanted)
+            .map(|image| image.id["sha256:".len()..][..3].to_owned())
+            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -105,7 +114,10 @@ mod tests {
             ("deadbeef", "deadbeef:latest".to_owned()),
             (&zeros, format!("sha256:{zeros}")),
             (&format!("sha256:{zeros}"), format!("sha256:{zeros}")),
-            (&format!("busybox@sha256:{zeros}"), format!("busybox@sha256:{zeros}")),
+            (
+                &format!("busybox@sha256:{zeros}"),
+                format!("busybox@sha256:{zeros}"),
+            ),
         ] {
             assert_eq!(found(wanted), Err(format!("No such image: {shown}")), "{wanted}");
         }
@@ -122,7 +134,10 @@ mod tests {
                 "invalid reference format: repository name (library/BusyBox) must be lowercase",
             ),
         ] {
-            assert!(matches!(state().find(wanted), Err(Failure::Invalid(said)) if said == text), "{wanted}");
+            assert!(
+                matches!(state().find(wanted), Err(Failure::Invalid(said)) if said == text),
+                "{wanted}"
+            );
         }
     }
 }

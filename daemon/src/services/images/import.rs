@@ -28,14 +28,20 @@ impl Images {
     /// [`Failure::Invalid`] for a platform that this host cannot run, else as [`Images::add_layer`].
     pub async fn import(&self, by: &Principal, spool: Spool, import: Import) -> Result<String, Failure> {
         let platforms = self.host_platforms();
-        let wanted = import.platform.or_else(|| platforms.first().cloned()).unwrap_or_default();
+        let wanted = import
+            .platform
+            .or_else(|| platforms.first().cloned())
+            .unwrap_or_default();
         if !platforms.iter().any(|platform| platform.os == wanted.os) {
             return Err(Failure::Invalid("operating system is not supported".to_owned()));
         }
         let layer = self.add_layer(by, &[], spool.path()).await?;
         let created = Some(clock::text(clock::now_ns()));
-        let comment =
-            if import.message.is_empty() { "Imported from -".to_owned() } else { import.message };
+        let comment = if import.message.is_empty() {
+            "Imported from -".to_owned()
+        } else {
+            import.message
+        };
         let config = ImageConfigFile {
             created: created.clone(),
             architecture: wanted.architecture,
@@ -43,8 +49,15 @@ impl Images {
             os: wanted.os,
             comment: comment.clone(),
             config: import.config,
-            rootfs: ConfigRootFs { diff_ids: vec![layer.diff_id], ..ConfigRootFs::default() },
-            history: vec![ConfigHistory { created, comment, ..ConfigHistory::default() }],
+            rootfs: ConfigRootFs {
+                diff_ids: vec![layer.diff_id],
+                ..ConfigRootFs::default()
+            },
+            history: vec![ConfigHistory {
+                created,
+                comment,
+                ..ConfigHistory::default()
+            }],
             ..ImageConfigFile::default()
         };
         let names: Vec<Reference> = import.name.into_iter().collect();

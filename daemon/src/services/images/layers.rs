@@ -118,9 +118,19 @@ impl Images {
         spooled: &Path,
     ) -> Result<LayerAdded, Failure> {
         let source = Source::whole(spooled).map_err(|error| Failure::System(error.to_string()))?;
-        let streamed = source.clone().digested().await.map_err(|error| Failure::from(LayerError::Stream(error)))?;
-        let wanted = Wanted { parent: parent_chain.last().cloned(), diff: streamed.diff, source };
-        self.ensure_layer(by, wanted, Progress::none()).await.map_err(Failure::from)
+        let streamed = source
+            .clone()
+            .digested()
+            .await
+            .map_err(|error| Failure::from(LayerError::Stream(error)))?;
+        let wanted = Wanted {
+            parent: parent_chain.last().cloned(),
+            diff: streamed.diff,
+            source,
+        };
+        self.ensure_layer(by, wanted, Progress::none())
+            .await
+            .map_err(Failure::from)
     }
 
     /// Makes a layer where it is missing, one at a time per chain id.
@@ -136,16 +146,31 @@ impl Images {
             .unwrap_or_else(|ended| Err(ended.into()))
     }
 
-    async fn ensure(&self, by: &Principal, wanted: Wanted, progress: Progress) -> Result<LayerAdded, LayerError> {
+    async fn ensure(
+        &self,
+        by: &Principal,
+        wanted: Wanted,
+        progress: Progress,
+    ) -> Result<LayerAdded, LayerError> {
         let chain = chain::next(wanted.parent.as_deref(), &wanted.diff);
-        let lock = self.table.ask(LayerLock { chain: chain.clone() }).await.map_err(Failure::from)?;
+        let lock = self
+            .table
+            .ask(LayerLock { chain: chain.clone() })
+            .await
+            .map_err(Failure::from)?;
         let _one = lock.lock().await;
         let layer = match hold(&self.table, &chain).await? {
             Some(layer) => layer,
             None => {
                 let layer = self.make(by, &chain, wanted, progress).await?;
-                self.store.put(Kind::Layer, &chain, &layer).await.map_err(Failure::from)?;
-                self.table.ask(PutLayer(layer.clone())).await.map_err(Failure::from)?;
+                self.store
+                    .put(Kind::Layer, &chain, &layer)
+                    .await
+                    .map_err(Failure::from)?;
+                self.table
+                    .ask(PutLayer(layer.clone()))
+                    .await
+                    .map_err(Failure::from)?;
                 hold(&self.table, &chain).await?;
                 layer
             }
@@ -154,7 +179,10 @@ impl Images {
             chain_id: chain.clone(),
             diff_id: chain::digest(&layer.diff),
             size_bytes: layer.size_bytes,
-            hold: Hold { images: self.clone(), chain: Some(chain) },
+            hold: Hold {
+                images: self.clone(),
+                chain: Some(chain),
+            },
         })
     }
 
@@ -167,7 +195,8 @@ impl Images {
     ) -> Result<Layer, LayerError> {
         let dataset = naming::image_dataset(chain).map_err(Failure::from)?;
         let at = naming::image_mount(chain).map_err(Failure::from)?;
-        self.new_dataset(by, wanted.parent.as_deref(), &dataset, &at).await?;
+        self.new_dataset(by, wanted.parent.as_deref(), &dataset, &at)
+            .await?;
         match self.fill(by, &dataset, &at, &wanted, progress).await {
             Ok(moved) => Ok(Layer {
                 chain: chain.to_owned(),
@@ -210,7 +239,8 @@ impl Images {
             None => zfs.create(by, dataset.clone()).await,
             Some(parent) => {
                 let origin = naming::image_dataset(parent)?;
-                zfs.clone_snapshot(by, origin, naming::layer_label()?, dataset.clone()).await
+                zfs.clone_snapshot(by, origin, naming::layer_label()?, dataset.clone())
+                    .await
             }
         }
     }
@@ -223,10 +253,16 @@ impl Images {
         wanted: &Wanted,
         progress: Progress,
     ) -> Result<Moved, LayerError> {
-        self.helpers.mount.dataset(by, dataset.clone(), at.clone(), Access::ReadWrite).await?;
+        self.helpers
+            .mount
+            .dataset(by, dataset.clone(), at.clone(), Access::ReadWrite)
+            .await?;
         let (moved, streamed) = self.extract(by, at, wanted, progress).await?;
         if streamed.diff != wanted.diff {
-            return Err(LayerError::WrongDiff { expected: wanted.diff.clone(), got: streamed.diff });
+            return Err(LayerError::WrongDiff {
+                expected: wanted.diff.clone(),
+                got: streamed.diff,
+            });
         }
         self.helpers.mount.unmount(by, at.clone()).await?;
         let label = naming::layer_label().map_err(Failure::from)?;
@@ -250,7 +286,10 @@ impl Images {
             content_bytes_max: LAYER_CONTENT_BYTES_MAX,
             entries_max: LAYER_ENTRIES_MAX,
         };
-        let about = wanted.diff.get(..docker_api::ids::SHORT_ID_HEX_CHARS).unwrap_or(&wanted.diff);
+        let about = wanted
+            .diff
+            .get(..docker_api::ids::SHORT_ID_HEX_CHARS)
+            .unwrap_or(&wanted.diff);
         let counter = progress.counter(about, "Loading layer", wanted.source.bytes);
         let feed = wanted.source.clone().feed(counter).map_err(LayerError::Stream)?;
         let moved = self.helpers.archive.extract(by, extract, feed.reader).await;
@@ -278,7 +317,10 @@ impl Images {
 
     async fn let_go(&self, chain: String) {
         let let_go = self.table.ask(LetGoLayer { chain: chain.clone() }).await;
-        let by = match let_go.map_err(Failure::from).and(crate::kernel::housekeeping().map_err(Failure::from)) {
+        let by = match let_go
+            .map_err(Failure::from)
+            .and(crate::kernel::housekeeping().map_err(Failure::from))
+        {
             Ok(by) => by,
             Err(error) => return tracing::warn!(%error, chain, "a layer was not let go"),
         };
@@ -301,9 +343,20 @@ impl Images {
     }
 
     async fn try_release(&self, by: &Principal, chain: &str) -> Result<Option<Layer>, Failure> {
-        let lock = self.table.ask(LayerLock { chain: chain.to_owned() }).await?;
+        let lock = self
+            .table
+            .ask(LayerLock {
+                chain: chain.to_owned(),
+            })
+            .await?;
         let _one = lock.lock().await;
-        let Some(layer) = self.table.ask(TakeUnusedLayer { chain: chain.to_owned() }).await? else {
+        let Some(layer) = self
+            .table
+            .ask(TakeUnusedLayer {
+                chain: chain.to_owned(),
+            })
+            .await?
+        else {
             return Ok(None);
         };
         match self.helpers.zfs.destroy(by, naming::image_dataset(chain)?).await {
@@ -313,7 +366,11 @@ impl Images {
             }
             Err(error) => {
                 self.table.ask(PutLayer(layer)).await?;
-                if error.code() == Some(ErrorCode::Busy) { Ok(None) } else { Err(error.into()) }
+                if error.code() == Some(ErrorCode::Busy) {
+                    Ok(None)
+                } else {
+                    Err(error.into())
+                }
             }
         }
     }
@@ -321,8 +378,11 @@ impl Images {
     /// Removes layers that nothing needs any more, such as those of a removed container whose image was removed before it.
     pub async fn sweep(&self, by: &Principal) {
         let Ok(view) = self.view().await else { return };
-        let mut unused: Vec<String> =
-            view.layers().map(|layer| layer.chain.clone()).filter(|chain| view.users_of(chain) == 0).collect();
+        let mut unused: Vec<String> = view
+            .layers()
+            .map(|layer| layer.chain.clone())
+            .filter(|chain| view.users_of(chain) == 0)
+            .collect();
         drop(view);
         // A layer goes after those that stand on it, so passes are made until one removes nothing.
         loop {
@@ -342,5 +402,9 @@ impl Images {
 }
 
 async fn hold(table: &Table, chain: &str) -> Result<Option<Layer>, Failure> {
-    Ok(table.ask(HoldLayer { chain: chain.to_owned() }).await?)
+    Ok(table
+        .ask(HoldLayer {
+            chain: chain.to_owned(),
+        })
+        .await?)
 }

@@ -98,12 +98,19 @@ fn summary(
 
 fn shared_bytes(state: &State, image: &Image) -> i64 {
     let shared = image.chain.iter().filter(|chain| state.users_of(chain) > 1);
-    shared.filter_map(|chain| state.layer(chain)).map(|layer| layer.size_bytes as i64).sum()
+    shared
+        .filter_map(|chain| state.layer(chain))
+        .map(|layer| layer.size_bytes as i64)
+        .sum()
 }
 
 /// When an image was made.
 pub(super) fn created(image: &Image) -> Option<OffsetDateTime> {
-    image.config.created.as_deref().and_then(timestamps::parse_rfc3339)
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(timestamps::parse_rfc3339)
 }
 
 struct Filter<'a> {
@@ -120,13 +127,17 @@ impl<'a> Filter<'a> {
     fn read(state: &State, filters: &'a Filters, now: OffsetDateTime) -> Result<Self, Failure> {
         let invalid = |bad: docker_api::filters::FilterError| Failure::Invalid(bad.to_string());
         filters.accept_only(&FILTERS).map_err(invalid)?;
-        let patterns = filters.values("reference").map(Pattern::parse).collect::<Result<_, _>>();
+        let patterns = filters
+            .values("reference")
+            .map(Pattern::parse)
+            .collect::<Result<_, _>>();
         let dangling = filters.boolean("dangling", false).map_err(invalid)?;
         let mut before = named_times(state, filters, "before")?.into_iter().min();
         let since = named_times(state, filters, "since")?.into_iter().max();
         for until in filters.values("until") {
             // dockerd answers 500 for a time that is none.
-            let until = timestamps::parse_flexible(until, now).map_err(|bad| Failure::System(bad.to_string()))?;
+            let until =
+                timestamps::parse_flexible(until, now).map_err(|bad| Failure::System(bad.to_string()))?;
             before = Some(before.map_or(until, |before| before.min(until)));
         }
         Ok(Filter {
@@ -142,17 +153,25 @@ impl<'a> Filter<'a> {
         let made = created(image);
         let empty = std::collections::BTreeMap::new();
         let labels = image.config.config.labels.as_ref().unwrap_or(&empty);
-        self.before.is_none_or(|before| made.is_none_or(|made| made < before))
-            && self.since.is_none_or(|since| made.is_none_or(|made| made > since))
+        self.before
+            .is_none_or(|before| made.is_none_or(|made| made < before))
+            && self
+                .since
+                .is_none_or(|since| made.is_none_or(|made| made > since))
             && self.filters.matches_pairs("label", labels)
     }
 
     /// The names that fit a pattern, whole or without their tag.
     fn names(&self, names: &[String]) -> Vec<String> {
         let fits = |name: &&String| {
-            let repository = Reference::parse(name).map(|reference| reference.familiar_name()).unwrap_or_default();
+            let repository = Reference::parse(name)
+                .map(|reference| reference.familiar_name())
+                .unwrap_or_default();
             self.patterns.is_empty()
-                || self.patterns.iter().any(|pattern| pattern.fits(name) || pattern.fits(&repository))
+                || self
+                    .patterns
+                    .iter()
+                    .any(|pattern| pattern.fits(name) || pattern.fits(&repository))
         };
         names.iter().filter(fits).cloned().collect()
     }
@@ -169,7 +188,8 @@ fn named_times(state: &State, filters: &Filters, key: &str) -> Result<Vec<Offset
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Layer, tests::image};
+    use super::super::state::Layer;
+    use super::super::tests::fake::image;
     use super::*;
     use std::collections::BTreeMap;
 
@@ -193,11 +213,18 @@ mod tests {
             diff: String::new(),
             size_bytes,
         };
-        State::new(vec![labelled, base, child, dangling], vec![layer("shared", 10), layer("own", 5)])
+        State::new(
+            vec![labelled, base, child, dangling],
+            vec![layer("shared", 10), layer("own", 5)],
+        )
     }
 
     fn shown(filters: &str, all: bool) -> Result<String, String> {
-        let wish = ListWish { all, filters: Filters::parse(filters).unwrap(), ..ListWish::default() };
+        let wish = ListWish {
+            all,
+            filters: Filters::parse(filters).unwrap(),
+            ..ListWish::default()
+        };
         let now = timestamps::parse_rfc3339("2025-05-01T00:00:00Z").unwrap();
         let list = list(&state(), &wish, now).map_err(|error| error.to_string())?;
         Ok(list.iter().map(|summary| &summary.id[7..8]).collect())
@@ -236,7 +263,10 @@ mod tests {
             (r#"{"dangling":["maybe"]}"#, "invalid filter 'dangling=[maybe]'"),
             (r#"{"before":["nosuchxx"]}"#, "No such image: nosuchxx:latest"),
             (r#"{"since":["a b"]}"#, "invalid reference format"),
-            (r#"{"until":["zz"]}"#, "failed to parse value as time or duration: \"zz\""),
+            (
+                r#"{"until":["zz"]}"#,
+                "failed to parse value as time or duration: \"zz\"",
+            ),
             (r#"{"reference":["["]}"#, "syntax error in pattern"),
         ] {
             assert_eq!(shown(filters, false), Err(words.to_owned()));
@@ -245,11 +275,21 @@ mod tests {
 
     #[test]
     fn only_fitting_names_are_shown_and_counts_only_where_asked_for() {
-        let user = ImageUser { container: "c".repeat(64), image: image('a', &[]).id, is_running: true };
-        let mut wish = ListWish { filters: Filters::parse(r#"{"reference":["x:2"]}"#).unwrap(), ..ListWish::default() };
+        let user = ImageUser {
+            container: "c".repeat(64),
+            image: image('a', &[]).id,
+            is_running: true,
+        };
+        let mut wish = ListWish {
+            filters: Filters::parse(r#"{"reference":["x:2"]}"#).unwrap(),
+            ..ListWish::default()
+        };
         let now = OffsetDateTime::UNIX_EPOCH;
         let plain = list(&state(), &wish, now).unwrap().remove(0);
-        assert_eq!((plain.repo_tags, plain.containers, plain.shared_size), (vec!["x:2".to_owned()], -1, -1));
+        assert_eq!(
+            (plain.repo_tags, plain.containers, plain.shared_size),
+            (vec!["x:2".to_owned()], -1, -1)
+        );
         wish.users = Some(vec![user]);
         wish.sharing = Sharing::Counted;
         let counted = list(&state(), &wish, now).unwrap().remove(0);

@@ -77,13 +77,18 @@ impl Images {
         platform: Option<Platform>,
         progress: &Progress,
     ) -> Result<(), LoadError> {
-        let platforms = platform.clone().map_or_else(|| self.host_platforms(), |platform| vec![platform]);
+        let platforms = platform
+            .clone()
+            .map_or_else(|| self.host_platforms(), |platform| vec![platform]);
         let reading = tokio::task::spawn_blocking(move || read(spool, &platforms));
         let (spool, mut images) = reading.await.unwrap_or(Err(StreamError::Interrupted.into()))?;
         if let Some(wanted) = platform {
             images.retain(|listed| is_for(listed, &wanted));
             if images.is_empty() {
-                return Err(LoadError::Platform(format!("{}/{}", wanted.os, wanted.architecture)));
+                return Err(LoadError::Platform(format!(
+                    "{}/{}",
+                    wanted.os, wanted.architecture
+                )));
             }
         }
         for listed in images {
@@ -108,10 +113,14 @@ impl Images {
                 );
                 progress.say(ProgressLine::stream(text)).await;
             }
-            progress.say(ProgressLine::stream(format!("Loaded image: {name}\n"))).await;
+            progress
+                .say(ProgressLine::stream(format!("Loaded image: {name}\n")))
+                .await;
         }
         if listed.names.is_empty() {
-            progress.say(ProgressLine::stream(format!("Loaded image ID: {}\n", image.id))).await;
+            progress
+                .say(ProgressLine::stream(format!("Loaded image ID: {}\n", image.id)))
+                .await;
         }
         self.tell(&image, "load", &image.id);
         Ok(())
@@ -127,12 +136,23 @@ impl Images {
         let mut parent = None;
         let digests = &listed.config.rootfs.diff_ids;
         for (index, (source, digest)) in listed.layers.iter().zip(digests).enumerate() {
-            let diff = chain::digits(digest).ok_or(ManifestError::DigestFormat)?.to_owned();
-            let wanted = Wanted { parent: parent.take(), diff, source: source.clone() };
-            let added = self.ensure_layer(by, wanted, progress.clone()).await.map_err(|error| match error {
-                LayerError::WrongDiff { expected, got } => LoadError::WrongDiff { index, expected, got },
-                other => LoadError::Layer(other),
-            })?;
+            let diff = chain::digits(digest)
+                .ok_or(ManifestError::DigestFormat)?
+                .to_owned();
+            let wanted = Wanted {
+                parent: parent.take(),
+                diff,
+                source: source.clone(),
+            };
+            let added =
+                self.ensure_layer(by, wanted, progress.clone())
+                    .await
+                    .map_err(|error| match error {
+                        LayerError::WrongDiff { expected, got } => {
+                            LoadError::WrongDiff { index, expected, got }
+                        }
+                        other => LoadError::Layer(other),
+                    })?;
             parent = Some(added.chain_id);
             holds.push(added.hold);
         }

@@ -108,7 +108,7 @@ pub(super) fn list(tarball: &Tarball, platforms: &[Platform]) -> Result<Vec<List
     let mut images = Vec::new();
     for descriptor in &index.manifests {
         let names = annotated_names(descriptor);
-        for manifest in chosen(tarball, descriptor, platforms, INDEX_DEPTH_MAX)? {
+        if let Some(manifest) = chosen(tarball, descriptor, platforms, INDEX_DEPTH_MAX)? {
             images.push(oci_image(tarball, &manifest, &names)?);
         }
         check_count(images.len())?;
@@ -117,7 +117,11 @@ pub(super) fn list(tarball: &Tarball, platforms: &[Platform]) -> Result<Vec<List
 }
 
 fn check_count(images: usize) -> Result<()> {
-    if images > IMAGES_MAX { Err(ManifestError::TooManyImages) } else { Ok(()) }
+    if images > IMAGES_MAX {
+        Err(ManifestError::TooManyImages)
+    } else {
+        Ok(())
+    }
 }
 
 fn saved(tarball: &Tarball) -> Result<Vec<Listed>> {
@@ -161,13 +165,22 @@ fn listed(
     let config: ImageConfigFile = serde_json::from_str(&config_json)?;
     let digests = config.rootfs.diff_ids.len();
     if layers.len() != digests {
-        return Err(ManifestError::Mismatch { listed: layers.len(), digests });
+        return Err(ManifestError::Mismatch {
+            listed: layers.len(),
+            digests,
+        });
     }
     if digests > LAYERS_MAX {
         return Err(ManifestError::TooDeep);
     }
     chain::of(&config.rootfs.diff_ids).ok_or(ManifestError::DigestFormat)?;
-    Ok(Listed { config_json, config, layers, names, parent })
+    Ok(Listed {
+        config_json,
+        config,
+        layers,
+        names,
+        parent,
+    })
 }
 
 /// The manifests that a descriptor of an index means: itself, or the best of the index that it names.
@@ -187,8 +200,14 @@ fn chosen(
         return Err(ManifestError::Nesting);
     }
     let index: ImageIndex = json(&bytes)?;
-    let images: Vec<&Descriptor> = index.manifests.iter().filter(|listed| is_for_running(listed)).collect();
-    let best = platforms.iter().find_map(|wanted| images.iter().find(|listed| fits(listed, wanted)));
+    let images: Vec<&Descriptor> = index
+        .manifests
+        .iter()
+        .filter(|listed| is_for_running(listed))
+        .collect();
+    let best = platforms
+        .iter()
+        .find_map(|wanted| images.iter().find(|listed| fits(listed, wanted)));
     // An index without an image for this host is loaded all the same: it can be looked at, and tagged.
     match best.or(images.first()) {
         Some(descriptor) => chosen(tarball, descriptor, platforms, depth - 1),
@@ -198,11 +217,16 @@ fn chosen(
 
 /// Attestations stand in an index beside the images that they are about.
 fn is_for_running(descriptor: &Descriptor) -> bool {
-    descriptor.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
+    descriptor
+        .platform
+        .as_ref()
+        .is_none_or(|platform| platform.os != "unknown")
 }
 
 fn fits(descriptor: &Descriptor, wanted: &Platform) -> bool {
-    let Some(platform) = &descriptor.platform else { return false };
+    let Some(platform) = &descriptor.platform else {
+        return false;
+    };
     platform.os == wanted.os
         && (wanted.architecture.is_empty() || platform.architecture == wanted.architecture)
         && (wanted.variant.is_empty() || platform.variant == wanted.variant)
@@ -223,12 +247,21 @@ fn oci_image(tarball: &Tarball, manifest: &ImageManifest, names: &[String]) -> R
 }
 
 fn annotated_names(descriptor: &Descriptor) -> Vec<String> {
-    let annotation = |key| descriptor.annotations.as_ref().and_then(|annotations| annotations.get(key));
+    let annotation = |key| {
+        descriptor
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(key))
+    };
     // A tag alone names nothing; such an image is loaded without a name.
     let name = annotation(NAME_ANNOTATION)
         .or_else(|| annotation(REF_NAME_ANNOTATION).filter(|name| name.contains([':', '/'])));
-    let name = name.and_then(|name| Reference::parse(name).ok()).filter(|name| name.digest().is_none());
-    name.map(|name| name.with_default_tag().familiar()).into_iter().collect()
+    let name = name
+        .and_then(|name| Reference::parse(name).ok())
+        .filter(|name| name.digest().is_none());
+    name.map(|name| name.with_default_tag().familiar())
+        .into_iter()
+        .collect()
 }
 
 fn blob_path(digest: &str) -> Result<String> {
@@ -239,11 +272,23 @@ fn blob_path(digest: &str) -> Result<String> {
 fn blob(tarball: &Tarball, digest: &str) -> Result<Vec<u8>> {
     let bytes = tarball.read(&blob_path(digest)?, IMAGE_JSON_BYTES_MAX)?;
     let got = chain::digest_of(&bytes);
-    if got == digest { Ok(bytes) } else { Err(ManifestError::WrongDigest { expected: digest.to_owned(), got }) }
+    if got == digest {
+        Ok(bytes)
+    } else {
+        Err(ManifestError::WrongDigest {
+            expected: digest.to_owned(),
+            got,
+        })
+    }
 }
 
 fn source(tarball: &Tarball, place: Place, digest: Option<String>) -> Source {
-    Source { path: tarball.path().to_owned(), start: place.start, bytes: place.bytes, digest }
+    Source {
+        path: tarball.path().to_owned(),
+        start: place.start,
+        bytes: place.bytes,
+        digest,
+    }
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -252,8 +297,8 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{OciArchive, SavedImage, TarFile, oci_layout, save, tar_of};
     use super::super::spool::Spool;
+    use super::super::tests::fake::{OciArchive, SavedImage, TarFile, oci_layout, save, tar_of};
     use super::*;
     use std::io::Write;
 
@@ -271,7 +316,10 @@ mod tests {
     }
 
     fn with_manifest(manifest: &str) -> Vec<u8> {
-        tar_of(&[TarFile::regular("manifest.json", manifest.as_bytes()), TarFile::regular("c.json", b"{}")])
+        tar_of(&[
+            TarFile::regular("manifest.json", manifest.as_bytes()),
+            TarFile::regular("c.json", b"{}"),
+        ])
     }
 
     #[test]
@@ -296,19 +344,43 @@ mod tests {
         for (archive, words) in [
             (tar_of(&[]), "open manifest.json: no such file or directory"),
             (Vec::new(), "open manifest.json: no such file or directory"),
-            (item(r#"{"Config":"none.json"}"#), "open none.json: no such file or directory"),
-            (item(r#"{"Config":"../../etc/passwd"}"#), "invalid entry name \"../../etc/passwd\""),
-            (item(r#"{"Config":"c.json"}"#), "invalid image JSON, no RootFS key"),
-            (item(r#"{"Config":"c.json","Layers":["../x"]}"#), "invalid entry name \"../x\""),
-            (item(r#"{"Config":"c.json","Layers":["l"]}"#), "open l: no such file or directory"),
-            (item(r#"{"Config":"c.json","RepoTags":["x"]}"#), "invalid tag \"x\""),
+            (
+                item(r#"{"Config":"none.json"}"#),
+                "open none.json: no such file or directory",
+            ),
+            (
+                item(r#"{"Config":"../../etc/passwd"}"#),
+                "invalid entry name \"../../etc/passwd\"",
+            ),
+            (
+                item(r#"{"Config":"c.json"}"#),
+                "invalid image JSON, no RootFS key",
+            ),
+            (
+                item(r#"{"Config":"c.json","Layers":["../x"]}"#),
+                "invalid entry name \"../x\"",
+            ),
+            (
+                item(r#"{"Config":"c.json","Layers":["l"]}"#),
+                "open l: no such file or directory",
+            ),
+            (
+                item(r#"{"Config":"c.json","RepoTags":["x"]}"#),
+                "invalid tag \"x\"",
+            ),
             (
                 item(r#"{"Config":"c.json","RepoTags":["X Y"]}"#),
                 "invalid reference format: repository name (library/X Y) must be lowercase",
             ),
-            (save(&[fewer]), "invalid manifest, layers length mismatch: expected 1, got 2"),
+            (
+                save(&[fewer]),
+                "invalid manifest, layers length mismatch: expected 1, got 2",
+            ),
             (save(&[bad_diff]), "invalid checksum digest format"),
-            (save(&[SavedImage::new(&[b"a"; LAYERS_MAX + 1], &[])]), "max depth exceeded"),
+            (
+                save(&[SavedImage::new(&[b"a".as_slice(); LAYERS_MAX + 1], &[])]),
+                "max depth exceeded",
+            ),
         ] {
             assert_eq!(listed_in(&archive).unwrap_err(), words);
         }
@@ -319,7 +391,10 @@ mod tests {
     #[test]
     fn a_layer_listed_twice_is_two_layers() {
         let images = listed_in(&save(&[SavedImage::new(&[b"a", b"a"], &["x:1"])])).unwrap();
-        assert_eq!(images[0].config.rootfs.diff_ids[0], images[0].config.rootfs.diff_ids[1]);
+        assert_eq!(
+            images[0].config.rootfs.diff_ids[0],
+            images[0].config.rootfs.diff_ids[1]
+        );
         assert_eq!(images[0].layers.len(), 2);
     }
 
@@ -327,23 +402,44 @@ mod tests {
     fn of_an_oci_index_the_hosts_own_image_is_taken() {
         let archive = OciArchive {
             name: Some("example.com/x:1"),
-            platforms: &[("linux", "arm64"), ("linux", "amd64"), ("freebsd", "amd64"), ("unknown", "unknown")],
+            platforms: &[
+                ("linux", "arm64"),
+                ("linux", "amd64"),
+                ("freebsd", "amd64"),
+                ("unknown", "unknown"),
+            ],
             is_damaged: false,
         };
         let images = listed_in(&oci_layout(&archive)).unwrap();
         assert_eq!(images.len(), 1);
-        assert_eq!((images[0].config.os.as_str(), images[0].config.architecture.as_str()), ("freebsd", "amd64"));
+        assert_eq!(
+            (
+                images[0].config.os.as_str(),
+                images[0].config.architecture.as_str()
+            ),
+            ("freebsd", "amd64")
+        );
         assert_eq!(images[0].names, ["example.com/x:1"]);
         assert!(images[0].layers[0].digest.is_some());
     }
 
     #[test]
     fn an_oci_tag_alone_is_no_name_and_a_wrong_digest_is_refused() {
-        let one = OciArchive { name: Some("latest"), platforms: &[("linux", "riscv64")], is_damaged: false };
+        let one = OciArchive {
+            name: Some("latest"),
+            platforms: &[("linux", "riscv64")],
+            is_damaged: false,
+        };
         let images = listed_in(&oci_layout(&one)).unwrap();
         assert!(images[0].names.is_empty());
-        let damaged = OciArchive { is_damaged: true, ..one };
+        let damaged = OciArchive {
+            is_damaged: true,
+            ..one
+        };
         let refused = listed_in(&oci_layout(&damaged)).unwrap_err();
-        assert!(refused.starts_with("invalid digest for blob: expected \"sha256:"), "{refused}");
+        assert!(
+            refused.starts_with("invalid digest for blob: expected \"sha256:"),
+            "{refused}"
+        );
     }
 }

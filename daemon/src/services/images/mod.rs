@@ -42,9 +42,7 @@ mod verbs;
 pub mod words;
 
 #[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod flows;
+mod tests;
 
 pub use actor::{ImagesActor, Table, TableBusy};
 pub use import::Import;

@@ -12,7 +12,10 @@ pub(super) struct BadPattern;
 enum Token {
     Run,
     One,
-    Set { is_negated: bool, ranges: Vec<(char, char)> },
+    Set {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
     Character(char),
 }
 
@@ -22,7 +25,10 @@ impl Token {
             Token::Run => false,
             Token::One => character != '/',
             Token::Set { is_negated, ranges } => {
-                ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != *is_negated
+                ranges
+                    .iter()
+                    .any(|(low, high)| (*low..=*high).contains(&character))
+                    != *is_negated
             }
             Token::Character(own) => *own == character,
         }
@@ -139,7 +145,11 @@ mod tests {
             ("", "a", false),
             ("**", "abc", true),
         ] {
-            assert_eq!(Pattern::parse(pattern).unwrap().fits(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Pattern::parse(pattern).unwrap().fits(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
         for bad in ["[", "[]", "[a", "[a-", "[-a]", "a\\", "[]a]", "[^]"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");

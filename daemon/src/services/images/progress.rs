@@ -30,12 +30,21 @@ impl Progress {
     /// Lines for a client, and the end that it reads.
     pub(super) fn channel(detail: Detail) -> (Self, mpsc::Receiver<ProgressLine>) {
         let (lines, reader) = mpsc::channel(PROGRESS_QUEUE_LINES_MAX);
-        (Progress { lines: Some(lines), detail }, reader)
+        (
+            Progress {
+                lines: Some(lines),
+                detail,
+            },
+            reader,
+        )
     }
 
     /// Nobody listens.
     pub(super) fn none() -> Self {
-        Progress { lines: None, detail: Detail::Results }
+        Progress {
+            lines: None,
+            detail: Detail::Results,
+        }
     }
 
     /// Says what was done. A client that went away misses it; the work goes on.
@@ -46,7 +55,12 @@ impl Progress {
     }
 
     /// A counter of bytes of one layer; `id` is what the line is about.
-    pub(super) fn counter(&self, id: &str, status: &'static str, total: u64) -> impl FnMut(u64) + Send + use<> {
+    pub(super) fn counter(
+        &self,
+        id: &str,
+        status: &'static str,
+        total: u64,
+    ) -> impl FnMut(u64) + Send + use<> {
         let lines = self.lines.clone().filter(|_| self.detail == Detail::Bytes);
         let step = STEP_BYTES_MAX.min(total / 100);
         let (id, mut told) = (id.to_owned(), 0);
@@ -79,7 +93,11 @@ fn layer_line(id: &str, status: &str, current: u64, total: u64) -> ProgressLine 
 /// The bar that old clients print, as dockerd draws it.
 #[must_use]
 pub fn bar(current: u64, total: u64) -> String {
-    let percent = if total == 0 { 100 } else { (u128::from(current) * 100 / u128::from(total)).min(100) };
+    let percent = if total == 0 {
+        100
+    } else {
+        (u128::from(current) * 100 / u128::from(total)).min(100)
+    };
     let done = BAR_CHARACTERS.min(percent as usize / 2);
     let (done, left) = ("=".repeat(done), " ".repeat(BAR_CHARACTERS - done));
     format!("[{done}>{left}] {:>8}/{}", size(current), size(total))
@@ -93,7 +111,13 @@ fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let before_point = if value >= 100.0 { 3 } else if value >= 10.0 { 2 } else { 1 };
+    let before_point = if value >= 100.0 {
+        3
+    } else if value >= 10.0 {
+        2
+    } else {
+        1
+    };
     let digits = format!("{value:.*}", 4 - before_point);
     let digits = digits.trim_end_matches('0').trim_end_matches('.');
     format!("{}{}", if digits.is_empty() { "0" } else { digits }, UNITS[unit])
@@ -111,7 +135,10 @@ mod tests {
         );
         assert_eq!(bar(2_100, 2_100), format!("[{}>]    2.1kB/2.1kB", "=".repeat(50)));
         assert_eq!(bar(2_000, 2_000), format!("[{}>]      2kB/2kB", "=".repeat(50)));
-        assert_eq!((size(0), size(999), size(1_500_000)), ("0B".into(), "999B".into(), "1.5MB".into()));
+        assert_eq!(
+            (size(0), size(999), size(1_500_000)),
+            ("0B".into(), "999B".into(), "1.5MB".into())
+        );
     }
 
     #[tokio::test]
@@ -126,7 +153,9 @@ mod tests {
     fn the_last_byte_is_always_told() {
         let (progress, mut lines) = Progress::channel(Detail::Bytes);
         let mut count = progress.counter("x", "Loading layer", 1_000_000);
-        [100, 400_000, 400_001, 1_000_000].into_iter().for_each(&mut count);
+        [100, 400_000, 400_001, 1_000_000]
+            .into_iter()
+            .for_each(&mut count);
         let told: Vec<i64> = std::iter::from_fn(|| lines.try_recv().ok())
             .filter_map(|line| line.progress_detail.map(|detail| detail.current))
             .collect();

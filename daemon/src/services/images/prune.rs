@@ -32,7 +32,10 @@ impl Images {
         let wanted = candidates(&view, filters, OffsetDateTime::now_utc())?;
         let mut deleted = Vec::new();
         for name in wanted {
-            match self.remove(by, &name, Force::No, Children::Prune, users.to_vec()).await {
+            match self
+                .remove(by, &name, Force::No, Children::Prune, users.to_vec())
+                .await
+            {
                 Ok(items) => deleted.extend(items),
                 // In use, or gone with another.
                 Err(Failure::Conflict(_) | Failure::NotFound(_)) => {}
@@ -40,12 +43,18 @@ impl Images {
             }
         }
         let bytes_of = |id: &str| id.strip_prefix("sha256:").and_then(|chain| view.layer(chain));
-        let space_reclaimed =
-            deleted.iter().filter_map(|item| bytes_of(&item.deleted)).map(|layer| layer.size_bytes).sum();
+        let space_reclaimed = deleted
+            .iter()
+            .filter_map(|item| bytes_of(&item.deleted))
+            .map(|layer| layer.size_bytes)
+            .sum();
         let attributes = BTreeMap::from([("reclaimed".to_owned(), format!("{space_reclaimed}"))]);
         self.bus.publish("image", "prune", "", attributes);
         let images_deleted = Some(deleted).filter(|deleted| !deleted.is_empty());
-        Ok(ImagesPruneReport { images_deleted, space_reclaimed })
+        Ok(ImagesPruneReport {
+            images_deleted,
+            space_reclaimed,
+        })
     }
 }
 
@@ -89,7 +98,7 @@ fn until(filters: &Filters, now: OffsetDateTime) -> Result<Option<OffsetDateTime
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::tests::image;
+    use super::super::tests::fake::image;
     use super::*;
 
     fn wanted(filters: &str) -> Result<Vec<String>, String> {
@@ -124,7 +133,10 @@ mod tests {
     fn wrong_filters_are_refused_in_dockerds_words() {
         for (filters, words) in [
             (r#"{"zz":["x"]}"#, "invalid filter 'zz'"),
-            (r#"{"until":["zz"]}"#, "failed to parse value as time or duration: \"zz\""),
+            (
+                r#"{"until":["zz"]}"#,
+                "failed to parse value as time or duration: \"zz\"",
+            ),
             (r#"{"until":["1h","2h"]}"#, "more than one until filter specified"),
         ] {
             assert_eq!(wanted(filters), Err(words.to_owned()));

@@ -25,8 +25,12 @@ struct Differences {
 
 fn differences(state: &State, datasets: &BTreeSet<String>) -> Differences {
     let has_row = |chain: &String| state.layer(chain).is_some();
-    let lost: Vec<String> =
-        state.layers().map(|layer| &layer.chain).filter(|chain| !datasets.contains(*chain)).cloned().collect();
+    let lost: Vec<String> = state
+        .layers()
+        .map(|layer| &layer.chain)
+        .filter(|chain| !datasets.contains(*chain))
+        .cloned()
+        .collect();
     let is_whole = |chain: &String| has_row(chain) && datasets.contains(chain);
     let broken = state.images().filter(|image| !image.chain.iter().all(is_whole));
     Differences {
@@ -49,7 +53,9 @@ impl Images {
             }
         }
         let view = self.view().await?;
-        let Some(datasets) = self.image_datasets(by, &view).await? else { return Ok(()) };
+        let Some(datasets) = self.image_datasets(by, &view).await? else {
+            return Ok(());
+        };
         let found = differences(&view, &datasets);
         drop(view);
         if !found.broken.is_empty() || !found.lost.is_empty() {
@@ -67,7 +73,11 @@ impl Images {
     }
 
     /// Chain ids that have a dataset; none where there is no family of images yet.
-    async fn image_datasets(&self, by: &Principal, view: &State) -> Result<Option<BTreeSet<String>>, Failure> {
+    async fn image_datasets(
+        &self,
+        by: &Principal,
+        view: &State,
+    ) -> Result<Option<BTreeSet<String>>, Failure> {
         match self.helpers.zfs.list(by, &DatasetName::new("images")?).await {
             Ok(datasets) => {
                 let last = |dataset: &DatasetName| dataset.as_str().rsplit('/').next().map(str::to_owned);
@@ -90,7 +100,9 @@ impl Images {
                     Err(bad) => Err(bad.into()),
                 };
                 match destroyed {
-                    Ok(()) => tracing::info!(layer = chain::digest(&chain), "a half-made layer was destroyed"),
+                    Ok(()) => {
+                        tracing::info!(layer = chain::digest(&chain), "a half-made layer was destroyed")
+                    }
                     Err(error) => {
                         tracing::debug!(%error, chain, "not destroyed yet");
                         left.push(chain);
@@ -111,13 +123,17 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::super::state::Layer;
-    use super::super::state::tests::image;
+    use super::super::tests::fake::image;
     use super::*;
 
     #[test]
     fn rows_and_datasets_are_compared_both_ways() {
-        let layer =
-            |chain: &str| Layer { chain: chain.to_owned(), parent: None, diff: String::new(), size_bytes: 0 };
+        let layer = |chain: &str| Layer {
+            chain: chain.to_owned(),
+            parent: None,
+            diff: String::new(),
+            size_bytes: 0,
+        };
         let mut whole = image('a', &[]);
         whole.chain = vec!["one".to_owned()];
         let mut broken = image('b', &[]);

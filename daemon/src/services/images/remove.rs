@@ -82,7 +82,11 @@ impl State {
         users: &[ImageUser],
     ) -> Result<Removal, Failure> {
         let image = self.find(wanted)?;
-        let mut plan = Plan { after: self.clone(), steps: Vec::new(), users };
+        let mut plan = Plan {
+            after: self.clone(),
+            steps: Vec::new(),
+            users,
+        };
         if is_beginning(&image.id, wanted) {
             plan.check_before_names_go(&image, force)?;
             plan.delete(&image.id, force, Manner::Loud)?;
@@ -107,16 +111,27 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn names(&self, id: &str) -> Vec<String> {
-        self.after.image(id).map(|image| image.names().cloned().collect()).unwrap_or_default()
+        self.after
+            .image(id)
+            .map(|image| image.names().cloned().collect())
+            .unwrap_or_default()
     }
 
     fn drop_name(&mut self, id: &str, name: &str) {
-        let Some(before) = self.after.image(id).cloned() else { return };
+        let Some(before) = self.after.image(id).cloned() else {
+            return;
+        };
         let mut after = Image::clone(&before);
         after.tags.retain(|tag| tag != name);
         after.digests.retain(|digest| digest != name);
-        self.after.apply(Change { put: vec![Arc::new(after)], ..Change::default() });
-        self.steps.push(Step::Untagged { image: before, name: name.to_owned() });
+        self.after.apply(Change {
+            put: vec![Arc::new(after)],
+            ..Change::default()
+        });
+        self.steps.push(Step::Untagged {
+            image: before,
+            name: name.to_owned(),
+        });
     }
 
     /// Takes one name off; with the last tag of a repository go its digests.
@@ -126,17 +141,27 @@ impl Plan<'_> {
             && let Some(user) = self.users.iter().find(|user| user.image == image.id)
         {
             let (container, image) = (container_id(&user.container)?, image_id(&image.id)?);
-            return Err(Failure::Conflict(image_reference_in_use(wanted, &container, &image)));
+            return Err(Failure::Conflict(image_reference_in_use(
+                wanted, &container, &image,
+            )));
         }
         let reference = Reference::parse(wanted).map_err(|bad| Failure::Invalid(bad.to_string()))?;
         self.drop_name(&image.id, &lookup_name(&reference));
         let repository = reference.familiar_name();
         let has_tag = |plan: &Self| {
-            let tags = plan.after.image(&image.id).map(|left| left.tags.clone()).unwrap_or_default();
+            let tags = plan
+                .after
+                .image(&image.id)
+                .map(|left| left.tags.clone())
+                .unwrap_or_default();
             tags.iter().any(|tag| repository_of(tag) == repository)
         };
         if reference.digest().is_none() && !has_tag(self) {
-            for digest in image.digests.iter().filter(|digest| repository_of(digest) == repository) {
+            for digest in image
+                .digests
+                .iter()
+                .filter(|digest| repository_of(digest) == repository)
+            {
                 self.drop_name(&image.id, digest);
             }
         }
@@ -151,7 +176,9 @@ impl Plan<'_> {
         match self.conflict(&image.id, force, Names::MayGo)? {
             Some(text) => Err(Failure::Conflict(text)),
             None => {
-                self.names(&image.id).iter().for_each(|name| self.drop_name(&image.id, name));
+                self.names(&image.id)
+                    .iter()
+                    .for_each(|name| self.drop_name(&image.id, name));
                 Ok(())
             }
         }
@@ -166,9 +193,14 @@ impl Plan<'_> {
                 Manner::Quiet | Manner::Loud => Err(Failure::Conflict(text)),
             };
         }
-        let Some(image) = self.after.image(id).cloned() else { return Ok(()) };
+        let Some(image) = self.after.image(id).cloned() else {
+            return Ok(());
+        };
         self.names(id).iter().for_each(|name| self.drop_name(id, name));
-        self.after.apply(Change { gone: vec![id.to_owned()], ..Change::default() });
+        self.after.apply(Change {
+            gone: vec![id.to_owned()],
+            ..Change::default()
+        });
         self.steps.push(Step::Deleted(image));
         Ok(())
     }
@@ -191,13 +223,18 @@ impl Plan<'_> {
     fn conflict(&self, id: &str, force: Force, names: Names) -> Result<Option<String>, Failure> {
         let image = image_id(id)?;
         let user = |is_running: bool| {
-            self.users.iter().find(|user| user.image == id && user.is_running == is_running)
+            self.users
+                .iter()
+                .find(|user| user.image == id && user.is_running == is_running)
         };
         if self.after.children(id).next().is_some() {
             return Ok(Some(image_in_use(&image, ImageUse::Children)));
         }
         if let Some(user) = user(true) {
-            return Ok(Some(image_in_use(&image, ImageUse::Running(&container_id(&user.container)?))));
+            return Ok(Some(image_in_use(
+                &image,
+                ImageUse::Running(&container_id(&user.container)?),
+            )));
         }
         if force == Force::Yes {
             return Ok(None);
@@ -206,7 +243,10 @@ impl Plan<'_> {
             return Ok(Some(image_in_use(&image, ImageUse::SeveralRepositories)));
         }
         match user(false) {
-            Some(user) => Ok(Some(image_in_use(&image, ImageUse::Stopped(&container_id(&user.container)?)))),
+            Some(user) => Ok(Some(image_in_use(
+                &image,
+                ImageUse::Stopped(&container_id(&user.container)?),
+            ))),
             None => Ok(None),
         }
     }
@@ -220,9 +260,19 @@ impl Plan<'_> {
                 Step::Deleted(image) => gone.insert(image.id.clone()),
             };
         }
-        let put = changed.difference(&gone).filter_map(|id| self.after.image(id).cloned()).collect();
+        let put = changed
+            .difference(&gone)
+            .filter_map(|id| self.after.image(id).cloned())
+            .collect();
         let gone = gone.into_iter().filter(|id| before.image(id).is_some()).collect();
-        Removal { change: Change { put, gone, moved: Vec::new() }, steps: self.steps }
+        Removal {
+            change: Change {
+                put,
+                gone,
+                moved: Vec::new(),
+            },
+            steps: self.steps,
+        }
     }
 }
 
@@ -261,7 +311,7 @@ fn image_id(id: &str) -> Result<ImageId, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::tests::image;
+    use super::super::tests::fake::image;
     use super::*;
 
     fn id(digit: char) -> String {
@@ -269,7 +319,11 @@ mod tests {
     }
 
     fn user(digit: char, is_running: bool) -> ImageUser {
-        ImageUser { container: "c".repeat(64), image: id(digit), is_running }
+        ImageUser {
+            container: "c".repeat(64),
+            image: id(digit),
+            is_running,
+        }
     }
 
     /// What a removal reports, or its conflict with the ids cut out.
@@ -280,8 +334,9 @@ mod tests {
         force: Force,
     ) -> Result<String, String> {
         let state = State::new(images, Vec::new());
-        let removal =
-            state.plan_removal(wanted, force, Children::Prune, users).map_err(|error| error.to_string())?;
+        let removal = state
+            .plan_removal(wanted, force, Children::Prune, users)
+            .map_err(|error| error.to_string())?;
         let mut after = state.clone();
         after.apply(removal.change);
         let words = removal.steps.iter().map(|step| match step {
@@ -311,14 +366,25 @@ mod tests {
                 two_tags(),
                 "aaaa",
                 no,
-                Err("conflict: unable to delete aaaaaaaaaaaa (must be forced) - image is referenced in multiple repositories"),
+                Err(
+                    "conflict: unable to delete aaaaaaaaaaaa (must be forced) - image is referenced in multiple repositories",
+                ),
             ),
-            (vec![image('a', &["localhost:5000/x:1"])], "localhost:5000/x:1", no, Ok("-localhost:5000/x:1 -a")),
+            (
+                vec![image('a', &["localhost:5000/x:1"])],
+                "localhost:5000/x:1",
+                no,
+                Ok("-localhost:5000/x:1 -a"),
+            ),
             (vec![image('a', &[])], &id('a'), no, Ok("-a")),
             (one(), "x:2", no, Err("No such image: x:2")),
         ] {
             let got = removed(images, &[], wanted, force);
-            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{wanted} {force:?}");
+            assert_eq!(
+                got.as_deref().map_err(String::as_str),
+                expected,
+                "{wanted} {force:?}"
+            );
         }
     }
 
@@ -342,33 +408,55 @@ mod tests {
             (&running, "x:1", yes, Ok("-x:1")),
         ] {
             let got = removed(one(), users, wanted, force);
-            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{wanted} {force:?}");
+            assert_eq!(
+                got.as_deref().map_err(String::as_str),
+                expected,
+                "{wanted} {force:?}"
+            );
         }
         // Another name is left, so the container loses nothing.
         let two = vec![image('a', &["x:1", "x:2"])];
         assert_eq!(removed(two, &stopped, "x:1", no).as_deref(), Ok("-x:1"));
         // Somebody else's container is no obstacle.
-        assert_eq!(removed(one(), &[user('b', true)], "x:1", no).as_deref(), Ok("-x:1 -a"));
+        assert_eq!(
+            removed(one(), &[user('b', true)], "x:1", no).as_deref(),
+            Ok("-x:1 -a")
+        );
     }
 
     #[test]
     fn children_stand_against_removal_and_nameless_parents_go_with_the_last_child() {
         let family = || {
-            let (base, mut middle, mut top) = (image('a', &["base:1"]), image('b', &[]), image('c', &["top:1"]));
+            let (base, mut middle, mut top) =
+                (image('a', &["base:1"]), image('b', &[]), image('c', &["top:1"]));
             middle.parent = Some(base.id.clone());
             top.parent = Some(middle.id.clone());
             vec![base, middle, top]
         };
         let with_children =
             "conflict: unable to delete aaaaaaaaaaaa (cannot be forced) - image has dependent child images";
-        assert_eq!(removed(family(), &[], "aaaa", Force::Yes).as_deref(), Err(&with_children.to_owned()));
+        assert_eq!(
+            removed(family(), &[], "aaaa", Force::Yes).as_deref(),
+            Err(&with_children.to_owned())
+        );
         // By name, only the name goes.
-        assert_eq!(removed(family(), &[], "base:1", Force::No).as_deref(), Ok("-base:1"));
+        assert_eq!(
+            removed(family(), &[], "base:1", Force::No).as_deref(),
+            Ok("-base:1")
+        );
         // The nameless middle goes with the top; the base has a name.
-        assert_eq!(removed(family(), &[], "top:1", Force::No).as_deref(), Ok("-top:1 -c -b"));
-        assert_eq!(removed(family(), &[user('b', false)], "top:1", Force::No).as_deref(), Ok("-top:1 -c"));
+        assert_eq!(
+            removed(family(), &[], "top:1", Force::No).as_deref(),
+            Ok("-top:1 -c -b")
+        );
+        assert_eq!(
+            removed(family(), &[user('b', false)], "top:1", Force::No).as_deref(),
+            Ok("-top:1 -c")
+        );
         let state = State::new(family(), Vec::new());
-        let kept = state.plan_removal("top:1", Force::No, Children::Keep, &[]).unwrap();
+        let kept = state
+            .plan_removal("top:1", Force::No, Children::Keep, &[])
+            .unwrap();
         assert_eq!(kept.change.gone, [id('c')]);
     }
 
@@ -380,10 +468,16 @@ mod tests {
             one.digests = vec![digest.clone()];
             vec![one]
         };
-        assert_eq!(removed(images(), &[], "x:1", Force::No), Ok(format!("-x:1 -{digest}")));
+        assert_eq!(
+            removed(images(), &[], "x:1", Force::No),
+            Ok(format!("-x:1 -{digest}"))
+        );
         assert_eq!(removed(images(), &[], "y:1", Force::No).as_deref(), Ok("-y:1"));
         let mut single = image('a', &["x:1"]);
         single.digests = vec![digest.clone()];
-        assert_eq!(removed(vec![single], &[], "aaaa", Force::No), Ok(format!("-x:1 -{digest} -a")));
+        assert_eq!(
+            removed(vec![single], &[], "aaaa", Force::No),
+            Ok(format!("-x:1 -{digest} -a"))
+        );
     }
 }

@@ -15,15 +15,12 @@ use time::OffsetDateTime;
 const MISSING: &str = "<missing>";
 
 impl Images {
-    /// Everything about an image, as the newest API version shows it.
+    /// Everything about an image, as the newest API version shows it; the storage driver's name is the edge's to add.
     ///
     /// # Errors
     /// As [`Images::find`].
     pub async fn inspect(&self, wanted: &str) -> Result<ImageInspect, Failure> {
-        let image = self.find(wanted).await?;
-        let backend = self.helpers.zfs.0.facts().map(|facts| facts.backend.as_str().to_owned());
-        let driver = backend.as_deref().and_then(|text| text.split_whitespace().next()).unwrap_or_default();
-        Ok(inspect(&image, driver))
+        Ok(inspect(&*self.find(wanted).await?))
     }
 
     /// The steps that an image was made in, newest first.
@@ -36,7 +33,7 @@ impl Images {
     }
 }
 
-fn inspect(image: &Image, driver: &str) -> ImageInspect {
+fn inspect(image: &Image) -> ImageInspect {
     let config = &image.config;
     ImageInspect {
         id: image.id.clone(),
@@ -53,12 +50,17 @@ fn inspect(image: &Image, driver: &str) -> ImageInspect {
         os: config.os.clone(),
         os_version: config.os_version.clone(),
         size: image.size_bytes as i64,
-        graph_driver: GraphDriver { data: Some(BTreeMap::new()), name: driver.to_owned() },
+        graph_driver: GraphDriver {
+            data: Some(BTreeMap::new()),
+            name: String::new(),
+        },
         root_fs: RootFs {
             kind: "layers".to_owned(),
             layers: Some(config.rootfs.diff_ids.clone()).filter(|layers| !layers.is_empty()),
         },
-        metadata: ImageMetadata { last_tag_time: clock::text(image.tagged_at_ns) },
+        metadata: ImageMetadata {
+            last_tag_time: clock::text(image.tagged_at_ns),
+        },
         ..ImageInspect::default()
     }
 }
@@ -91,14 +93,19 @@ fn history(state: &State, image: &Image) -> Result<Vec<HistoryItem>, Failure> {
         let Some(image) = of else { break };
         step.id.clone_from(&image.id);
         step.tags = Some(image.tags.clone()).filter(|tags| !tags.is_empty());
-        of = image.parent.as_ref().and_then(|parent| state.image(parent)).map(|parent| &**parent);
+        of = image
+            .parent
+            .as_ref()
+            .and_then(|parent| state.image(parent))
+            .map(|parent| &**parent);
     }
     Ok(steps)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Layer, tests::image};
+    use super::super::state::Layer;
+    use super::super::tests::fake::image;
     use super::*;
     use docker_api::image_config::ConfigHistory;
 
@@ -114,12 +121,12 @@ mod tests {
              \"Created\":\"2025-01-02T03:04:05Z\",\"DockerVersion\":\"\",\"Author\":\"\",\"Config\":{{\"User\":\"\",\
              \"Env\":null,\"Entrypoint\":null,\"Cmd\":[\"/x\"],\"Volumes\":null,\"WorkingDir\":\"\",\"Labels\":null,\
              \"OnBuild\":null}},\"Architecture\":\"amd64\",\"Os\":\"linux\",\"Size\":100001,\
-             \"GraphDriver\":{{\"Data\":{{}},\"Name\":\"zfs\"}},\
+             \"GraphDriver\":{{\"Data\":{{}},\"Name\":\"\"}},\
              \"RootFS\":{{\"Type\":\"layers\",\"Layers\":[\"sha256:de\"]}},\
              \"Metadata\":{{\"LastTagTime\":\"0001-01-01T00:00:00Z\"}}}}",
             image.id
         );
-        assert_eq!(serde_json::to_string(&inspect(&image, "zfs")).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&inspect(&image)).unwrap(), expected);
     }
 
     #[test]
@@ -141,14 +148,24 @@ mod tests {
         top.parent = Some(base.id.clone());
         top.chain = vec!["low".to_owned(), "high".to_owned()];
         top.config.history = vec![step("one", false), step("two", true), step("three", false)];
-        let state = State::new(vec![base.clone(), top.clone()], vec![layer("low", 7), layer("high", 3)]);
+        let state = State::new(
+            vec![base.clone(), top.clone()],
+            vec![layer("low", 7), layer("high", 3)],
+        );
         let shown: Vec<(String, i64, String)> = history(&state, &top)
             .unwrap()
             .into_iter()
             .map(|item| (item.created_by, item.size, item.id))
             .collect();
-        let expected = [("three", 3, top.id.as_str()), ("two", 0, base.id.as_str()), ("one", 7, MISSING)];
-        assert_eq!(shown, expected.map(|(by, size, id)| (by.to_owned(), size, id.to_owned())));
+        let expected = [
+            ("three", 3, top.id.as_str()),
+            ("two", 0, base.id.as_str()),
+            ("one", 7, MISSING),
+        ];
+        assert_eq!(
+            shown,
+            expected.map(|(by, size, id)| (by.to_owned(), size, id.to_owned()))
+        );
         top.config.history.push(step("four", false));
         assert!(history(&state, &top).is_err());
     }

@@ -20,7 +20,12 @@ impl Spool {
     pub fn create(directory: &Path) -> io::Result<(Self, File)> {
         std::fs::create_dir_all(directory)?;
         let path = directory.join(naming::new_id());
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         Ok((Spool { path }, file))
     }
 

@@ -75,7 +75,9 @@ impl State {
 
     /// Images that were built on this one.
     pub fn children<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Image>> {
-        self.images.values().filter(move |image| image.parent.as_deref() == Some(id))
+        self.images
+            .values()
+            .filter(move |image| image.parent.as_deref() == Some(id))
     }
 
     /// Every layer.
@@ -92,14 +94,20 @@ impl State {
     /// How many images stand on a layer.
     #[must_use]
     pub fn users_of(&self, chain: &str) -> usize {
-        self.images.values().filter(|image| image.chain.iter().any(|used| used == chain)).count()
+        self.images
+            .values()
+            .filter(|image| image.chain.iter().any(|used| used == chain))
+            .count()
     }
 
     /// What changes when `image` gets `names`, whether it is new or known; other images lose those names. A known image
     /// keeps its other names. `tagged_at_ns` is 0 where this is no tagging (`docker load`).
     #[must_use]
     pub fn plan_names(&self, image: Image, names: &[String], tagged_at_ns: i64) -> Change {
-        let mut image = self.images.get(&image.id).map_or(image, |known| Image::clone(known));
+        let mut image = self
+            .images
+            .get(&image.id)
+            .map_or(image, |known| Image::clone(known));
         if tagged_at_ns != 0 {
             image.tagged_at_ns = tagged_at_ns;
         }
@@ -109,7 +117,9 @@ impl State {
             if let Some(holder) = self.names.get(name).filter(|holder| **holder != image.id)
                 && let Some(loser) = self.images.get(holder)
             {
-                let loser = losers.entry(holder.clone()).or_insert_with(|| Image::clone(loser));
+                let loser = losers
+                    .entry(holder.clone())
+                    .or_insert_with(|| Image::clone(loser));
                 loser.tags.retain(|tag| tag != name);
                 moved.push((name.clone(), holder.clone()));
             }
@@ -118,8 +128,15 @@ impl State {
             }
         }
         image.tags.sort();
-        let put = std::iter::once(image).chain(losers.into_values()).map(Arc::new).collect();
-        Change { put, gone: Vec::new(), moved }
+        let put = std::iter::once(image)
+            .chain(losers.into_values())
+            .map(Arc::new)
+            .collect();
+        Change {
+            put,
+            gone: Vec::new(),
+            moved,
+        }
     }
 
     /// Makes a change.
@@ -167,7 +184,10 @@ impl State {
 
     /// Takes a layer out that no image uses, nobody holds and no other layer stands on.
     pub fn take_unused(&mut self, chain: &str) -> Option<Layer> {
-        let is_parent = self.layers.values().any(|layer| layer.parent.as_deref() == Some(chain));
+        let is_parent = self
+            .layers
+            .values()
+            .any(|layer| layer.parent.as_deref() == Some(chain));
         if is_parent || self.holds.contains_key(chain) || self.users_of(chain) > 0 {
             return None;
         }
@@ -177,7 +197,7 @@ impl State {
 
 /// The familiar form under which a reference is looked up: a digest counts more than a tag, as in dockerd.
 #[must_use]
-pub fn lookup_name(reference: &Reference) -> String {
+pub(super) fn lookup_name(reference: &Reference) -> String {
     match reference.digest() {
         Some(digest) => format!("{}@{digest}", reference.familiar_name()),
         None => reference.clone().with_default_tag().familiar(),
@@ -185,23 +205,9 @@ pub fn lookup_name(reference: &Reference) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::tests::fake::image;
     use super::*;
-
-    /// An image whose id is 64 times `digit`.
-    pub(in super::super) fn image(digit: char, tags: &[&str]) -> Image {
-        Image {
-            id: format!("sha256:{}", digit.to_string().repeat(64)),
-            config_json: "{}".to_owned(),
-            config: Default::default(),
-            chain: Vec::new(),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            digests: Vec::new(),
-            parent: None,
-            size_bytes: 0,
-            tagged_at_ns: 0,
-        }
-    }
 
     fn layer(chain: &str, parent: Option<&str>) -> Layer {
         Layer {
@@ -238,7 +244,11 @@ pub(super) mod tests {
     fn a_layer_leaves_only_when_nothing_needs_it() {
         let mut user = image('a', &[]);
         user.chain = vec!["low".to_owned(), "used".to_owned()];
-        let layers = vec![layer("low", None), layer("used", Some("low")), layer("top", Some("used"))];
+        let layers = vec![
+            layer("low", None),
+            layer("used", Some("low")),
+            layer("top", Some("used")),
+        ];
         let mut state = State::new(vec![user], layers);
         assert_eq!(state.take_unused("low"), None, "another layer stands on it");
         state.hold("top").unwrap();
@@ -248,7 +258,10 @@ pub(super) mod tests {
         state.let_go("top");
         assert_eq!(state.take_unused("top").unwrap().chain, "top");
         assert_eq!(state.take_unused("used"), None, "an image uses it");
-        state.apply(Change { gone: vec![image('a', &[]).id], ..Change::default() });
+        state.apply(Change {
+            gone: vec![image('a', &[]).id],
+            ..Change::default()
+        });
         assert!(state.take_unused("used").is_some());
         assert!(state.take_unused("low").is_some());
         assert_eq!(state.take_unused("low"), None, "it is gone");

@@ -100,7 +100,12 @@ impl Source {
     /// What the file system says.
     pub(super) fn whole(path: &Path) -> io::Result<Self> {
         let bytes = std::fs::metadata(path)?.len();
-        Ok(Source { path: path.to_owned(), start: 0, bytes, digest: None })
+        Ok(Source {
+            path: path.to_owned(),
+            start: 0,
+            bytes,
+            digest: None,
+        })
     }
 
     /// Starts the thread. `report` is told how many of the stored bytes were read.
@@ -121,7 +126,9 @@ impl Source {
     /// See [`StreamError`].
     pub(super) async fn digested(self) -> Result<Streamed, StreamError> {
         let work = move || self.pump(&mut io::sink(), &mut |_| ());
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(StreamError::Interrupted))
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or(Err(StreamError::Interrupted))
     }
 
     /// Whether the bytes are compressed.
@@ -144,8 +151,11 @@ impl Source {
         let seen = Rc::new(RefCell::new(Seen::default()));
         let mut stored = self.stored(&seen)?;
         let is_gzip = is_gzip(stored.fill_buf()?)?;
-        let mut plain: Box<dyn Read> =
-            if is_gzip { Box::new(MultiGzDecoder::new(stored)) } else { Box::new(stored) };
+        let mut plain: Box<dyn Read> = if is_gzip {
+            Box::new(MultiGzDecoder::new(stored))
+        } else {
+            Box::new(stored)
+        };
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -160,10 +170,11 @@ impl Source {
                 return Err(StreamError::TooLong);
             }
             hash.update(&chunk[..length]);
-            to.write_all(&chunk[..length]).map_err(|error| match error.kind() {
-                io::ErrorKind::BrokenPipe => StreamError::Closed,
-                _ => StreamError::Read(error),
-            })?;
+            to.write_all(&chunk[..length])
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::BrokenPipe => StreamError::Closed,
+                    _ => StreamError::Read(error),
+                })?;
             report(seen.borrow().bytes);
         }
         let seen = seen.take();
@@ -172,17 +183,25 @@ impl Source {
         }
         let got = chain::digest(&hex(&seen.hash.finalize()));
         match &self.digest {
-            Some(expected) if *expected != got => {
-                Err(StreamError::WrongBlob { expected: expected.clone(), got })
-            }
-            Some(_) | None => Ok(Streamed { diff: hex(&hash.finalize()), bytes }),
+            Some(expected) if *expected != got => Err(StreamError::WrongBlob {
+                expected: expected.clone(),
+                got,
+            }),
+            Some(_) | None => Ok(Streamed {
+                diff: hex(&hash.finalize()),
+                bytes,
+            }),
         }
     }
 
     fn stored(&self, seen: &Rc<RefCell<Seen>>) -> Result<BufReader<Stored>, StreamError> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.start))?;
-        let stored = Stored { file: file.take(self.bytes), seen: Rc::clone(seen), hashes: self.digest.is_some() };
+        let stored = Stored {
+            file: file.take(self.bytes),
+            seen: Rc::clone(seen),
+            hashes: self.digest.is_some(),
+        };
         Ok(BufReader::with_capacity(CHUNK_BYTES, stored))
     }
 }
@@ -214,8 +233,11 @@ impl Read for Stored {
 
 /// Looks at the first bytes, as dockerd does: names and media types lie.
 fn is_gzip(beginning: &[u8]) -> Result<bool, StreamError> {
-    let others: [(&[u8], &'static str); 3] =
-        [(b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2")];
+    let others: [(&[u8], &'static str); 3] = [
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"BZh", "bzip2"),
+    ];
     match others.iter().find(|(magic, _)| beginning.starts_with(magic)) {
         Some((_, name)) => Err(StreamError::Compression(name)),
         None => Ok(beginning.starts_with(b"\x1f\x8b\x08")),
@@ -224,8 +246,8 @@ fn is_gzip(beginning: &[u8]) -> Result<bool, StreamError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::gzip;
     use super::super::spool::Spool;
+    use super::super::tests::fake::gzip;
     use super::*;
 
     fn source(bytes: &[u8]) -> (Spool, Source) {
@@ -237,7 +259,9 @@ mod tests {
 
     fn pumped(source: &Source) -> Result<(Vec<u8>, Streamed), String> {
         let mut out = Vec::new();
-        let streamed = source.pump(&mut out, &mut |_| ()).map_err(|error| error.to_string())?;
+        let streamed = source
+            .pump(&mut out, &mut |_| ())
+            .map_err(|error| error.to_string())?;
         Ok((out, streamed))
     }
 
@@ -247,7 +271,10 @@ mod tests {
         let (_packed, mut packed) = source(&gzip(b"hello"));
         packed.digest = Some(chain::digest_of(&gzip(b"hello")));
         assert_eq!(pumped(&plain).unwrap(), pumped(&packed).unwrap());
-        assert_eq!(chain::digest(&pumped(&plain).unwrap().1.diff), chain::digest_of(b"hello"));
+        assert_eq!(
+            chain::digest(&pumped(&plain).unwrap().1.diff),
+            chain::digest_of(b"hello")
+        );
         assert!(packed.is_compressed().unwrap() && !plain.is_compressed().unwrap());
     }
 
@@ -267,9 +294,17 @@ mod tests {
         let (_cut, cut) = source(&packed[..packed.len() - 9]);
         assert_eq!(pumped(&cut).unwrap_err(), "unexpected EOF");
         let (_xz, xz) = source(b"\xfd7zXZ\0rest");
-        assert!(pumped(&xz).unwrap_err().starts_with("unsupported compression: xz"));
+        assert!(
+            pumped(&xz)
+                .unwrap_err()
+                .starts_with("unsupported compression: xz")
+        );
         let (_wrong, mut wrong) = source(b"hello");
         wrong.digest = Some(chain::digest_of(b"other"));
-        assert!(pumped(&wrong).unwrap_err().starts_with("invalid digest for blob: expected \"sha256:"));
+        assert!(
+            pumped(&wrong)
+                .unwrap_err()
+                .starts_with("invalid digest for blob: expected \"sha256:")
+        );
     }
 }

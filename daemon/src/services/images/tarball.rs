@@ -83,7 +83,12 @@ impl Tarball {
     /// See [`ArchiveError`].
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
-        let mut walk = Walk { bytes: file.metadata()?.len(), file: &file, at: 0, ahead: Ahead::default() };
+        let mut walk = Walk {
+            bytes: file.metadata()?.len(),
+            file: &file,
+            at: 0,
+            ahead: Ahead::default(),
+        };
         let mut entries = HashMap::new();
         while let Some((name, entry)) = walk.next()? {
             entries.insert(clean(&name)?, entry);
@@ -91,7 +96,11 @@ impl Tarball {
                 return Err(ArchiveError::TooManyEntries);
             }
         }
-        Ok(Tarball { path: path.to_owned(), file, entries })
+        Ok(Tarball {
+            path: path.to_owned(),
+            file,
+            entries,
+        })
     }
 
     /// The archive's file.
@@ -153,8 +162,13 @@ impl Walk<'_> {
         while let Some(header) = self.header()? {
             let start = self.at + BLOCK_BYTES;
             let told = header.entry_size().map_err(|_| ArchiveError::InvalidHeader)?;
-            let place = Place { start, bytes: self.ahead.bytes.unwrap_or(told) };
-            let end = start.checked_add(place.bytes).ok_or(ArchiveError::InvalidHeader)?;
+            let place = Place {
+                start,
+                bytes: self.ahead.bytes.unwrap_or(told),
+            };
+            let end = start
+                .checked_add(place.bytes)
+                .ok_or(ArchiveError::InvalidHeader)?;
             if end > self.bytes {
                 return Err(ArchiveError::UnexpectedEof);
             }
@@ -165,7 +179,12 @@ impl Walk<'_> {
             let ahead = std::mem::take(&mut self.ahead);
             let name = ahead.name.unwrap_or_else(|| text(&header.path_bytes()));
             let target = || {
-                let own = || header.link_name_bytes().map(|bytes| text(&bytes)).unwrap_or_default();
+                let own = || {
+                    header
+                        .link_name_bytes()
+                        .map(|bytes| text(&bytes))
+                        .unwrap_or_default()
+                };
                 ahead.target.clone().unwrap_or_else(own)
             };
             match header.entry_type() {
@@ -188,16 +207,22 @@ impl Walk<'_> {
             return Ok(None);
         }
         let mut block = [0; BLOCK_BYTES as usize];
-        self.file.read_exact_at(&mut block, self.at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ArchiveError::UnexpectedEof,
-            _ => ArchiveError::Io(error),
-        })?;
+        self.file
+            .read_exact_at(&mut block, self.at)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ArchiveError::UnexpectedEof,
+                _ => ArchiveError::Io(error),
+            })?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         let header = Header::from_byte_slice(&block).clone();
         // The checksum counts its own field as spaces (tar(5)).
-        let sum: u32 = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum();
+        let sum: u32 = block[..148]
+            .iter()
+            .chain(&block[156..])
+            .map(|byte| u32::from(*byte))
+            .sum();
         match header.cksum() {
             Ok(told) if told == sum + 8 * u32::from(b' ') => Ok(Some(header)),
             Ok(_) | Err(_) => Err(ArchiveError::InvalidHeader),
@@ -240,7 +265,9 @@ impl Walk<'_> {
 }
 
 fn read_at(file: &File, place: Place, bytes_max: u64) -> Result<Vec<u8>> {
-    let length = usize::try_from(place.bytes).ok().filter(|_| place.bytes <= bytes_max);
+    let length = usize::try_from(place.bytes)
+        .ok()
+        .filter(|_| place.bytes <= bytes_max);
     let mut bytes = vec![0; length.ok_or(ArchiveError::FieldTooLong)?];
     file.read_exact_at(&mut bytes, place.start)?;
     Ok(bytes)
@@ -265,7 +292,9 @@ fn clean(name: &str) -> Result<String> {
         match part {
             "" | "." => {}
             ".." => {
-                parts.pop().ok_or_else(|| ArchiveError::EntryName(name.to_owned()))?;
+                parts
+                    .pop()
+                    .ok_or_else(|| ArchiveError::EntryName(name.to_owned()))?;
             }
             part => parts.push(part),
         }
@@ -275,7 +304,7 @@ fn clean(name: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{TarFile, tar_of};
+    use super::super::tests::fake::{TarFile, tar_of};
     use super::*;
 
     fn tarball(bytes: &[u8]) -> Result<Tarball> {
@@ -303,13 +332,19 @@ mod tests {
             assert_eq!(tarball.read(name, 10).unwrap(), b"layer", "{name}");
         }
         assert!(!tarball.has("a"));
-        assert_eq!(tarball.read(&long, 4).unwrap_err().to_string(), format!("{long} is too long"));
+        assert_eq!(
+            tarball.read(&long, 4).unwrap_err().to_string(),
+            format!("{long} is too long")
+        );
     }
 
     #[test]
     fn hostile_archives_are_refused() {
         let escape = tar_of(&[TarFile::regular("../../etc/passwd", b"x")]);
-        assert_eq!(tarball(&escape).unwrap_err().to_string(), "invalid entry name \"../../etc/passwd\"");
+        assert_eq!(
+            tarball(&escape).unwrap_err().to_string(),
+            "invalid entry name \"../../etc/passwd\""
+        );
         let good = tar_of(&[TarFile::regular("a", &[b'x'; 2000])]);
         assert_eq!(tarball(&good[..1000]).unwrap_err().to_string(), "unexpected EOF");
         assert_eq!(tarball(&good[..100]).unwrap_err().to_string(), "unexpected EOF");
@@ -324,11 +359,17 @@ mod tests {
         let error = tarball(&looped).unwrap().find("a").unwrap_err();
         assert_eq!(error.to_string(), "open a: too many levels of symbolic links");
         let away = tar_of(&[TarFile::symlink("a", "../../etc/passwd")]);
-        assert!(matches!(tarball(&away).unwrap().find("a"), Err(ArchiveError::EntryName(_))));
+        assert!(matches!(
+            tarball(&away).unwrap().find("a"),
+            Err(ArchiveError::EntryName(_))
+        ));
     }
 
     #[test]
     fn an_empty_file_is_an_archive_of_nothing() {
-        assert!(matches!(tarball(b"").unwrap().find("x"), Err(ArchiveError::Missing(_))));
+        assert!(matches!(
+            tarball(b"").unwrap().find("x"),
+            Err(ArchiveError::Missing(_))
+        ));
     }
 }

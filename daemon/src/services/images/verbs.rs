@@ -44,10 +44,24 @@ impl Images {
     /// [`Failure::System`] where rows cannot be read.
     pub async fn start(store: Store, helpers: Helpers, bus: Bus) -> Result<Self, Failure> {
         let stored: Vec<(String, Image)> = store.all(Kind::Image).await?;
-        let images = stored.into_iter().map(|(_, image)| image.parsed()).collect::<Result<_, _>>()?;
-        let layers = store.all(Kind::Layer).await?.into_iter().map(|(_, layer)| layer).collect();
+        let images = stored
+            .into_iter()
+            .map(|(_, image)| image.parsed())
+            .collect::<Result<_, _>>()?;
+        let layers = store
+            .all(Kind::Layer)
+            .await?
+            .into_iter()
+            .map(|(_, layer)| layer)
+            .collect();
         let table = Table::start(State::new(images, layers));
-        let images = Images { table, store, helpers, bus, changing: Arc::default() };
+        let images = Images {
+            table,
+            store,
+            helpers,
+            bus,
+            changing: Arc::default(),
+        };
         let by = crate::kernel::housekeeping()?;
         if let Err(error) = images.reconcile(&by).await {
             tracing::error!(%error, "images were not compared with their datasets");
@@ -83,7 +97,9 @@ impl Images {
         let changing = self.begin().await?;
         let image = changing.view.find(source)?;
         let names = [name.familiar()];
-        let change = changing.view.plan_names(Image::clone(&image), &names, clock::now_ns());
+        let change = changing
+            .view
+            .plan_names(Image::clone(&image), &names, clock::now_ns());
         self.commit(changing, change).await?;
         self.tell(&image, "tag", &names[0]);
         Ok(())
@@ -104,7 +120,9 @@ impl Images {
         let parent = parent.map(|parent| parent.id.clone());
         let names: Vec<String> = names.iter().map(Reference::familiar).collect();
         if chain::of(&config.rootfs.diff_ids).as_deref() != Some(chain) {
-            return Err(Failure::System("the configuration does not name these layers".to_owned()));
+            return Err(Failure::System(
+                "the configuration does not name these layers".to_owned(),
+            ));
         }
         let (image, _) = self.put(text, config, parent, &names, clock::now_ns()).await?;
         for name in &names {
@@ -134,13 +152,24 @@ impl Images {
         let id = chain::digest_of(config_json.as_bytes());
         let tagged_at_ns = if names.is_empty() { 0 } else { tagged_at_ns };
         let (tags, digests) = (Vec::new(), Vec::new());
-        let image =
-            Image { id: id.clone(), config_json, config, chain, tags, digests, parent, size_bytes, tagged_at_ns: 0 };
+        let image = Image {
+            id: id.clone(),
+            config_json,
+            config,
+            chain,
+            tags,
+            digests,
+            parent,
+            size_bytes,
+            tagged_at_ns: 0,
+        };
         let change = view.plan_names(image, names, tagged_at_ns);
         let moved = change.moved.clone();
         self.commit(changing, change).await?;
         let stored = self.view().await?.image(&id).cloned();
-        stored.map(|image| (image, moved)).ok_or_else(|| Failure::System(format!("image {id} is gone")))
+        stored
+            .map(|image| (image, moved))
+            .ok_or_else(|| Failure::System(format!("image {id} is gone")))
     }
 
     /// Removes an image or one of its names. `users` are all containers of this daemon.
@@ -198,12 +227,22 @@ impl Images {
     /// Takes images out whose layers are gone.
     pub(super) async fn forget(&self, ids: Vec<String>) -> Result<(), Failure> {
         let changing = self.begin().await?;
-        self.commit(changing, Change { gone: ids, ..Change::default() }).await
+        self.commit(
+            changing,
+            Change {
+                gone: ids,
+                ..Change::default()
+            },
+        )
+        .await
     }
 
     async fn begin(&self) -> Result<Changing, Failure> {
         let guard = Arc::clone(&self.changing).lock_owned().await;
-        Ok(Changing { view: self.view().await?, guard })
+        Ok(Changing {
+            view: self.view().await?,
+            guard,
+        })
     }
 
     /// Writes and applies a change; not stopped half-way by an asker who hangs up.
@@ -261,7 +300,9 @@ pub fn target(repo: &str, tag: &str) -> Result<Option<Reference>, Failure> {
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::spawn(work).await.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))
+    tokio::spawn(work)
+        .await
+        .map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))
 }
 
 #[cfg(test)]
@@ -279,11 +320,22 @@ mod tests {
             ("example.com:5000/x", "1", Ok(Some("example.com:5000/x:1"))),
             ("x", "a b", Err("invalid tag format")),
             (&digest, "", Err("cannot import digest reference")),
-            ("Foo", "", Err("invalid reference format: repository name (library/Foo) must be lowercase")),
+            (
+                "Foo",
+                "",
+                Err("invalid reference format: repository name (library/Foo) must be lowercase"),
+            ),
         ] {
             let got = target(repo, tag).map_err(|error| error.to_string());
-            let got = got.as_ref().map(|name| name.as_ref().map(Reference::familiar)).map_err(String::as_str);
-            assert_eq!(got, expected.map(|name: Option<&str>| name.map(str::to_owned)), "{repo} {tag}");
+            let got = got
+                .as_ref()
+                .map(|name| name.as_ref().map(Reference::familiar))
+                .map_err(String::as_str);
+            assert_eq!(
+                got,
+                expected.map(|name: Option<&str>| name.map(str::to_owned)),
+                "{repo} {tag}"
+            );
         }
     }
 }

@@ -33,7 +33,11 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// # Errors
 /// [`WordError`] in dockerd's words.
 pub fn expand(word: &str, escape: char, lookup: Lookup<'_>) -> Result<String, WordError> {
-    let mut reader = Reader { rest: word.chars().peekable(), escape, lookup };
+    let mut reader = Reader {
+        rest: word.chars().peekable(),
+        escape,
+        lookup,
+    };
     let pieces = reader.until(None)?;
     Ok(pieces.into_iter().map(|piece| piece.text).collect())
 }
@@ -43,7 +47,11 @@ pub fn expand(word: &str, escape: char, lookup: Lookup<'_>) -> Result<String, Wo
 /// # Errors
 /// As [`expand`].
 pub fn expand_and_split(word: &str, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>, WordError> {
-    let mut reader = Reader { rest: word.chars().peekable(), escape, lookup };
+    let mut reader = Reader {
+        rest: word.chars().peekable(),
+        escape,
+        lookup,
+    };
     let mut words = Vec::new();
     let mut current: Option<String> = None;
     for piece in reader.until(None)? {
@@ -127,7 +135,11 @@ impl Reader<'_> {
                 other => add(other.to_string(), false),
             }
         }
-        if stop.is_some() { Err(WordError::OpenBrace) } else { Ok(pieces) }
+        if stop.is_some() {
+            Err(WordError::OpenBrace)
+        } else {
+            Ok(pieces)
+        }
     }
 
     fn single_quoted(&mut self) -> Result<String, WordError> {
@@ -165,31 +177,48 @@ impl Reader<'_> {
         if self.rest.next_if_eq(&'{').is_none() {
             let name = self.name();
             // A lone dollar is a dollar.
-            return Ok(if name.is_empty() { "$".to_owned() } else { self.value(&name).unwrap_or_default() });
+            return Ok(if name.is_empty() {
+                "$".to_owned()
+            } else {
+                self.value(&name).unwrap_or_default()
+            });
         }
         let name = self.name();
         if name.is_empty() {
-            return Err(if self.rest.peek().is_some() { WordError::BadName } else { WordError::OpenBrace });
+            return Err(if self.rest.peek().is_some() {
+                WordError::BadName
+            } else {
+                WordError::OpenBrace
+            });
         }
         let value = self.value(&name);
         let (modifier, value) = match self.rest.next() {
             None => return Err(WordError::OpenBrace),
             Some('}') => return Ok(value.unwrap_or_default()),
             // With a colon, an empty value counts as none.
-            Some(':') => {
-                (self.rest.next().ok_or(WordError::OpenBrace)?, value.filter(|value| !value.is_empty()))
-            }
+            Some(':') => (
+                self.rest.next().ok_or(WordError::OpenBrace)?,
+                value.filter(|value| !value.is_empty()),
+            ),
             Some(other) => (other, value),
         };
         if !matches!(modifier, '-' | '+' | '?') {
             return Err(WordError::Modifier(modifier.to_string()));
         }
-        let word: String = self.until(Some('}'))?.into_iter().map(|piece| piece.text).collect();
+        let word: String = self
+            .until(Some('}'))?
+            .into_iter()
+            .map(|piece| piece.text)
+            .collect();
         match (modifier, value) {
             ('+', value) => Ok(value.map(|_| word).unwrap_or_default()),
             (_, Some(value)) => Ok(value),
             ('?', None) => {
-                let text = if word.is_empty() { "is not allowed to be unset".to_owned() } else { word };
+                let text = if word.is_empty() {
+                    "is not allowed to be unset".to_owned()
+                } else {
+                    word
+                };
                 Err(WordError::Required { name, text })
             }
             (_, None) => Ok(word),
@@ -210,7 +239,10 @@ impl Reader<'_> {
                 name.push(digit);
             }
             if name.is_empty() {
-                name.extend(self.rest.next_if(|c| matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!')));
+                name.extend(
+                    self.rest
+                        .next_if(|c| matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!')),
+                );
             }
         }
         name
@@ -260,24 +292,40 @@ mod tests {
     #[test]
     fn words_that_cannot_be_read_say_why() {
         for (word, text) in [
-            ("\"a", "unexpected end of statement while looking for matching double-quote"),
-            ("'a", "unexpected end of statement while looking for matching single-quote"),
+            (
+                "\"a",
+                "unexpected end of statement while looking for matching double-quote",
+            ),
+            (
+                "'a",
+                "unexpected end of statement while looking for matching single-quote",
+            ),
             ("${B", "syntax error: missing '}'"),
             ("${B:-x", "syntax error: missing '}'"),
             ("${}", "syntax error: bad substitution"),
             ("${B%x}", "unsupported modifier (%) in substitution"),
             ("${B:?err}", "B: err"),
         ] {
-            assert_eq!(expand(word, '\\', &lookup).unwrap_err().to_string(), text, "{word}");
+            assert_eq!(
+                expand(word, '\\', &lookup).unwrap_err().to_string(),
+                text,
+                "{word}"
+            );
         }
     }
 
     #[test]
     fn arguments_are_split_outside_of_quotes() {
-        assert_eq!(split(r#"A=1  B="2 3" C='4 "' D=a\ b"#, '\\'), ["A=1", "B=\"2 3\"", "C='4 \"'", "D=a\\ b"]);
+        assert_eq!(
+            split(r#"A=1  B="2 3" C='4 "' D=a\ b"#, '\\'),
+            ["A=1", "B=\"2 3\"", "C='4 \"'", "D=a\\ b"]
+        );
         assert_eq!(split("  ", '\\'), Vec::<String>::new());
         assert_eq!(expand_and_split("$TWO", '\\', &lookup).unwrap(), ["x", "y"]);
         assert_eq!(expand_and_split("\"$TWO\"", '\\', &lookup).unwrap(), ["x y"]);
-        assert_eq!(expand_and_split("$Z", '\\', &lookup).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            expand_and_split("$Z", '\\', &lookup).unwrap(),
+            Vec::<String>::new()
+        );
     }
 }

@@ -14,6 +14,7 @@ pub(crate) use whiteout::PREFIX as WHITEOUT_PREFIX;
 
 use crate::error::{bad, failed, refused};
 use crate::tar::{Entry, Kind, Reader, Time};
+use crate::tree::open_directory;
 use crate::worker::Tally;
 use helper_runtime::beneath::{Last, Root};
 use protocol::Answer;
@@ -156,16 +157,17 @@ impl Extraction<'_> {
         self.set_metadata(base.as_fd(), entry, Path::new("."))
     }
 
-    /// Directories that were replaced or removed meanwhile have no time left to set.
     fn set_directory_times(&self) -> Answer<()> {
         for (path, time) in &self.directories {
+            // One that was replaced or removed meanwhile has no time left to set.
             let opened = match (path.parent(), path.file_name()) {
-                (Some(parent), Some(name)) => self.root.open_dir(parent).and_then(|parent| {
-                    crate::tree::open_directory(parent, name).map_err(std::io::Error::from)
-                }),
-                (None | Some(_), _) => self.root.open_dir(path),
+                (Some(parent), Some(name)) => match self.root.open_dir(parent) {
+                    Ok(parent) => open_directory(parent, name).map_err(refused("openat", path))?,
+                    Err(_) => None,
+                },
+                (None | Some(_), _) => self.root.open_dir(path).ok(),
             };
-            if let Ok(directory) = opened {
+            if let Some(directory) = opened {
                 futimens(&directory, &timestamps(*time)).map_err(refused("utimensat", path))?;
             }
         }

@@ -105,7 +105,8 @@ impl Extraction<'_> {
             clear(place)?;
             mkdirat(place.parent, place.name, Mode::RWXU).map_err(refused("mkdirat", place.path))?;
         }
-        let made = open_directory(place.parent, place.name).map_err(refused("openat", place.path))?;
+        let made = open_directory(place.parent, place.name).and_then(|made| made.ok_or(Errno::NOTDIR));
+        let made = made.map_err(refused("openat", place.path))?;
         self.set_metadata(made.as_fd(), entry, place.path)
     }
 

@@ -3,12 +3,12 @@
 use super::Extraction;
 use crate::error::{bad, quoted, refused};
 use crate::remove;
-use crate::tree::{Meta, names, open_directory};
+use crate::tree::{names, open_directory};
 use protocol::Answer;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -119,16 +119,11 @@ fn empty(directory: &OwnedFd, path: &Path, made: &Made) -> Answer<()> {
         let child = path.join(&name);
         if !made.contains(&child) {
             remove::tree(directory, &name).map_err(refused("unlinkat", &child))?;
-        } else if is_directory(directory.as_fd(), &name) {
-            let opened = open_directory(directory, &name).map_err(refused("openat", &child))?;
+        } else if let Some(opened) = open_directory(directory, &name).map_err(refused("openat", &child))? {
             empty(&opened, &child, made)?;
         }
     }
     Ok(())
-}
-
-fn is_directory(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
-    Meta::of_name(parent, name).is_ok_and(|found| found.is_some_and(|meta| meta.is_directory()))
 }
 
 #[cfg(test)]

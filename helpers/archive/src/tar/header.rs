@@ -1,6 +1,6 @@
 //! One header block, as it stands in the archive (tar(5)).
 
-use super::{BLOCK_BYTES, Fault};
+use super::{Block, Fault};
 use std::ops::Range;
 
 pub(super) const NAME: Range<usize> = 0..100;
@@ -15,81 +15,46 @@ pub(super) const LINK: Range<usize> = 157..257;
 pub(super) const MAGIC: Range<usize> = 257..265;
 pub(super) const MAJOR: Range<usize> = 329..337;
 pub(super) const MINOR: Range<usize> = 337..345;
-const USTAR_PREFIX: Range<usize> = 345..500;
-const STAR_PREFIX: Range<usize> = 345..476;
-const STAR_TRAILER: Range<usize> = 508..512;
-
-/// Which rules the fields after the link name follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// The seventh edition's: nothing follows.
-    V7,
-    /// POSIX, with and without extended headers.
-    Ustar,
-    /// Schilling's, with a shorter prefix.
-    Star,
-    /// GNU's, with sparse maps.
-    Gnu,
-}
+const PREFIX: Range<usize> = 345..500;
 
 /// A header block whose checksum is right.
-pub(super) struct Header {
-    block: [u8; BLOCK_BYTES],
-    format: Format,
-}
+pub(super) struct Header(Block);
 
 impl Header {
     /// Takes the block if its checksum is right.
-    pub(super) fn new(block: [u8; BLOCK_BYTES]) -> Result<Self, Fault> {
-        let stated = number(&block[CHECKSUM]).ok_or(Fault::InvalidHeader)?;
+    pub(super) fn new(block: Block) -> Result<Self, Fault> {
+        let stated = number(&block[CHECKSUM]);
         let (unsigned, signed) = checksums(&block);
         // Some old programs summed signed characters.
-        if stated != unsigned && stated != signed {
-            return Err(Fault::InvalidHeader);
+        if stated == Some(unsigned) || stated == Some(signed) {
+            Ok(Header(block))
+        } else {
+            Err(Fault::InvalidHeader)
         }
-        let format = match &block[MAGIC] {
-            b"ustar  \0" => Format::Gnu,
-            magic if magic.starts_with(b"ustar\0") && &block[STAR_TRAILER] == b"tar\0" => Format::Star,
-            magic if magic.starts_with(b"ustar\0") => Format::Ustar,
-            _ => Format::V7,
-        };
-        Ok(Header { block, format })
-    }
-
-    pub(super) fn format(&self) -> Format {
-        self.format
-    }
-
-    pub(super) fn bytes(&self) -> &[u8; BLOCK_BYTES] {
-        &self.block
     }
 
     pub(super) fn type_flag(&self) -> u8 {
-        self.block[TYPE]
+        self.0[TYPE]
     }
 
-    /// The name with its prefix.
+    /// The name; POSIX headers have the first part of a long one in another field.
     pub(super) fn name(&self) -> Vec<u8> {
-        let prefix = match self.format {
-            Format::V7 | Format::Gnu => &[],
-            Format::Ustar => text(&self.block[USTAR_PREFIX]),
-            Format::Star => text(&self.block[STAR_PREFIX]),
-        };
-        let name = text(&self.block[NAME]);
-        if prefix.is_empty() {
-            name.to_vec()
-        } else {
+        let (name, prefix) = (text(&self.0[NAME]), text(&self.0[PREFIX]));
+        let has_prefix = self.0[MAGIC].starts_with(b"ustar\0") && !prefix.is_empty();
+        if has_prefix {
             [prefix, b"/", name].concat()
+        } else {
+            name.to_vec()
         }
     }
 
     pub(super) fn link(&self) -> Vec<u8> {
-        text(&self.block[LINK]).to_vec()
+        text(&self.0[LINK]).to_vec()
     }
 
     /// A numeric field.
     pub(super) fn number(&self, field: Range<usize>) -> Result<i64, Fault> {
-        number(&self.block[field]).ok_or(Fault::InvalidHeader)
+        number(&self.0[field]).ok_or(Fault::InvalidHeader)
     }
 
     /// A numeric field that cannot be negative.
@@ -97,18 +62,28 @@ impl Header {
         u64::try_from(self.number(field)?).map_err(|_| Fault::InvalidHeader)
     }
 
-    /// Device numbers; older headers have none.
+    /// Device numbers; headers of before POSIX have none.
     pub(super) fn device(&self) -> Result<(u32, u32), Fault> {
         let part = |field| u32::try_from(self.number(field)?).map_err(|_| Fault::InvalidHeader);
-        match self.format {
-            Format::V7 => Ok((0, 0)),
-            Format::Ustar | Format::Star | Format::Gnu => Ok((part(MAJOR)?, part(MINOR)?)),
+        if self.0[MAGIC].starts_with(b"ustar") {
+            Ok((part(MAJOR)?, part(MINOR)?))
+        } else {
+            Ok((0, 0))
+        }
+    }
+
+    /// The block, where it follows GNU's rules.
+    pub(super) fn gnu_block(&self) -> Result<&Block, Fault> {
+        if &self.0[MAGIC] == b"ustar  \0" {
+            Ok(&self.0)
+        } else {
+            Err(Fault::InvalidHeader)
         }
     }
 }
 
 /// The sums of a block's bytes with the checksum field taken as spaces: unsigned and signed.
-pub(super) fn checksums(block: &[u8; BLOCK_BYTES]) -> (i64, i64) {
+pub(super) fn checksums(block: &Block) -> (i64, i64) {
     let byte_at = |(at, byte): (usize, &u8)| if CHECKSUM.contains(&at) { b' ' } else { *byte };
     let bytes = || block.iter().enumerate().map(byte_at);
     (
@@ -177,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_refused() {
-        let mut block = [0u8; BLOCK_BYTES];
+        let mut block = [0u8; super::super::BLOCK_BYTES];
         block[0] = b'a';
         block[CHECKSUM].copy_from_slice(b"000541\0 ");
         assert!(Header::new(block).is_ok());

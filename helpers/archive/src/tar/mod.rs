@@ -13,17 +13,22 @@ mod write;
 pub(crate) use read::Reader;
 pub(crate) use write::Writer;
 
+use std::io::ErrorKind;
+
 /// Bytes of a block: headers are one block, content is padded to whole ones (tar(5)).
-pub(crate) const BLOCK_BYTES: usize = 512;
+const BLOCK_BYTES: usize = 512;
+
+/// A block.
+type Block = [u8; BLOCK_BYTES];
 
 /// Longest extended header or long name, in bytes: the limit of Go's archive/tar, so no layer in use is over it.
-pub(crate) const EXTENSION_BYTES_MAX: u64 = 1 << 20;
+const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 
 /// Most pieces of one sparse file: a map that fills an extended header has about this many.
-pub(crate) const SPARSE_PIECES_MAX: usize = 1 << 16;
+const SPARSE_PIECES_MAX: usize = 1 << 16;
 
 /// The record prefix under which extended attributes travel.
-pub(crate) const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
+const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// What an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +128,15 @@ pub(crate) enum Fault {
     Io(std::io::Error),
 }
 
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::UnexpectedEof => Fault::UnexpectedEof,
+            _ => Fault::Io(error),
+        }
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -137,5 +151,6 @@ impl std::fmt::Display for Fault {
 
 /// Bytes that stand after `length` bytes of content to fill its last block.
 fn padding(length: u64) -> u64 {
-    length.next_multiple_of(BLOCK_BYTES as u64) - length
+    let over = length % BLOCK_BYTES as u64;
+    if over == 0 { 0 } else { BLOCK_BYTES as u64 - over }
 }

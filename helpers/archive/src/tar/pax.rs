@@ -9,8 +9,6 @@ const NAME_KEYS: [&[u8]; 3] = [b"path", b"linkpath", b"GNU.sparse.name"];
 #[derive(Debug, Default)]
 pub(super) struct Records {
     records: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Offsets and lengths of sparse format 0.0, which repeats its keys.
-    pub(super) sparse_pairs: Vec<u64>,
 }
 
 impl Records {
@@ -22,26 +20,15 @@ impl Records {
             if key.contains(&0) || (NAME_KEYS.contains(&key) && value.contains(&0)) {
                 return Err(Fault::InvalidHeader);
             }
-            found.take(key, value)?;
+            found.records.push((key.to_vec(), value.to_vec()));
             content = rest;
         }
         Ok(found)
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        let pairs = self.sparse_pairs.len();
-        match key {
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-                // Offsets and lengths must alternate, offsets first.
-                let is_offset = key == b"GNU.sparse.offset";
-                if is_offset != pairs.is_multiple_of(2) {
-                    return Err(Fault::InvalidHeader);
-                }
-                self.sparse_pairs.push(decimal(value)?);
-            }
-            _ => self.records.push((key.to_vec(), value.to_vec())),
-        }
-        Ok(())
+    /// Whether any key begins so.
+    pub(super) fn has_prefix(&self, prefix: &[u8]) -> bool {
+        self.records.iter().any(|(key, _)| key.starts_with(prefix))
     }
 
     /// The value of a key; an empty one takes an earlier one back.
@@ -117,16 +104,10 @@ fn time(text: &[u8]) -> Option<Time> {
     if whole.starts_with('+') || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let seconds: i64 = whole.parse().ok()?;
     let digits: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
-    let nanoseconds: u32 = digits.parse().ok()?;
-    if !whole.starts_with('-') || nanoseconds == 0 {
-        return Some(Time { seconds, nanoseconds });
-    }
-    // Half a second before 1970 is written -0.5, and is second -1 plus half.
     Some(Time {
-        seconds: seconds.checked_sub(1)?,
-        nanoseconds: 1_000_000_000 - nanoseconds,
+        seconds: whole.parse().ok()?,
+        nanoseconds: digits.parse().ok()?,
     })
 }
 
@@ -164,23 +145,15 @@ mod tests {
         for content in broken {
             assert!(Records::parse(content).is_err(), "{}", content.escape_ascii());
         }
-        assert!(Records::parse(b"22 GNU.sparse.offset=0\n22 GNU.sparse.offset=9\n").is_err());
     }
 
     #[test]
-    fn times_before_1970_have_positive_fractions() {
+    fn times_have_fractions() {
         assert_eq!(
             time(b"12.25"),
             Some(Time {
                 seconds: 12,
                 nanoseconds: 250_000_000
-            })
-        );
-        assert_eq!(
-            time(b"-0.5"),
-            Some(Time {
-                seconds: -1,
-                nanoseconds: 500_000_000
             })
         );
         assert_eq!(

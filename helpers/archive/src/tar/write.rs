@@ -3,162 +3,105 @@
 use super::header::{
     CHECKSUM, GID, LINK, MAGIC, MAJOR, MINOR, MODE, MTIME, NAME, SIZE, TYPE, UID, checksums,
 };
-use super::{BLOCK_BYTES, Entry, Kind, XATTR_PREFIX, padding, pax};
-use std::io::{Error, ErrorKind, Result, Write};
+use super::{BLOCK_BYTES, Block, Entry, Kind, XATTR_PREFIX, padding, pax};
+use std::io::{Read, Result, Write};
 use std::ops::Range;
 
-/// An archive being written. Content must follow its entry to the byte.
+/// An archive being written.
 pub(crate) struct Writer<W> {
     sink: W,
-    /// Content bytes that the current entry still needs.
-    missing: u64,
-    /// Bytes that fill its last block.
+    /// Bytes that fill the current entry's last block.
     padding: u64,
 }
 
 impl<W: Write> Writer<W> {
     pub(crate) fn new(sink: W) -> Self {
-        Writer {
-            sink,
-            missing: 0,
-            padding: 0,
-        }
+        Writer { sink, padding: 0 }
     }
 
-    /// Begins an entry; a directory's name ends with `/`. `pieces` are not looked at: files are written whole, because
-    /// readers other than GNU's refuse sparse entries.
+    /// Begins an entry, whose content must follow to the byte; a directory's name ends with `/`. `pieces` are not looked
+    /// at: files are written whole, because readers other than GNU's refuse sparse entries.
     pub(crate) fn entry(&mut self, entry: &Entry) -> Result<()> {
-        self.end_entry()?;
         let records = records(entry);
         if !records.is_empty() {
-            let name = [b"PaxHeaders.0/", last_part(&entry.name)].concat();
-            let header = Fields {
-                name: &name,
-                link: b"",
-                flag: b'x',
+            let name = b"PaxHeaders.0".to_vec();
+            let extended = Entry {
                 mode: 0o644,
                 size: records.len() as u64,
-                entry: None,
+                ..Entry::new(Kind::Regular, name)
             };
-            self.sink.write_all(&header.block()?)?;
-            self.sink.write_all(&records)?;
-            self.fill(padding(records.len() as u64))?;
+            self.header(&extended, b'x')?;
+            self.content(&records)?;
         }
-        let header = Fields {
-            name: &entry.name,
-            link: &entry.link,
-            flag: flag(entry.kind),
-            mode: entry.mode,
-            size: entry.size,
-            entry: Some(entry),
-        };
-        self.sink.write_all(&header.block()?)?;
-        (self.missing, self.padding) = (entry.size, padding(entry.size));
-        Ok(())
+        self.header(entry, flag(entry.kind))
     }
 
     /// Writes content of the current entry.
     pub(crate) fn content(&mut self, bytes: &[u8]) -> Result<()> {
-        let beyond = || Error::new(ErrorKind::InvalidInput, "more content than the entry has");
-        self.missing = self.missing.checked_sub(bytes.len() as u64).ok_or_else(beyond)?;
         self.sink.write_all(bytes)
     }
 
     /// Ends the archive.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.end_entry()?;
-        self.fill(2 * BLOCK_BYTES as u64)?;
+        self.fill(self.padding + 2 * BLOCK_BYTES as u64)?;
         self.sink.flush()
     }
 
-    fn end_entry(&mut self) -> Result<()> {
-        if self.missing > 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "less content than the entry has",
-            ));
-        }
-        let filler = std::mem::take(&mut self.padding);
-        self.fill(filler)
+    fn header(&mut self, entry: &Entry, flag: u8) -> Result<()> {
+        self.fill(self.padding)?;
+        self.padding = padding(entry.size);
+        self.sink.write_all(&header(entry, flag))
     }
 
     fn fill(&mut self, count: u64) -> Result<()> {
-        let zeros = [0; 2 * BLOCK_BYTES];
-        let count = usize::try_from(count).unwrap_or(zeros.len()).min(zeros.len());
-        self.sink.write_all(&zeros[..count])
+        std::io::copy(&mut std::io::repeat(0).take(count), &mut self.sink).map(drop)
     }
 }
 
-/// What one header block says.
-struct Fields<'a> {
-    name: &'a [u8],
-    link: &'a [u8],
-    flag: u8,
-    mode: u32,
-    size: u64,
-    /// The rest, which an extended header's own block leaves at zero.
-    entry: Option<&'a Entry>,
-}
-
-impl Fields<'_> {
-    fn block(&self) -> Result<[u8; BLOCK_BYTES]> {
-        let mut block = [0; BLOCK_BYTES];
-        put_text(&mut block[NAME], self.name);
-        put_text(&mut block[LINK], self.link);
-        block[TYPE] = self.flag;
-        block[MAGIC].copy_from_slice(b"ustar\x0000");
-        put_number(&mut block[MODE], u64::from(self.mode));
-        put_number(&mut block[SIZE], self.size);
-        let (uid, gid) = self.entry.map_or((0, 0), |entry| (entry.uid, entry.gid));
-        put_number(&mut block[UID], u64::from(uid));
-        put_number(&mut block[GID], u64::from(gid));
-        put_number(
-            &mut block[MTIME],
-            self.entry
-                .map_or(0, |entry| u64::try_from(entry.modified.seconds).unwrap_or(0)),
-        );
-        let (major, minor) = self.entry.map_or((0, 0), |entry| entry.device);
-        for (field, part) in [(MAJOR, major), (MINOR, minor)] {
-            if !fits(&field, u64::from(part)) {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "a device number that tar cannot hold",
-                ));
-            }
-            put_number(&mut block[field], u64::from(part));
-        }
-        let (sum, _) = checksums(&block);
-        block[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        Ok(block)
+fn header(entry: &Entry, flag: u8) -> Block {
+    let mut block = [0; BLOCK_BYTES];
+    put_text(&mut block[NAME], &entry.name);
+    put_text(&mut block[LINK], &entry.link);
+    block[TYPE] = flag;
+    block[MAGIC].copy_from_slice(b"ustar\x0000");
+    let numbers = [
+        (MODE, u64::from(entry.mode)),
+        (UID, u64::from(entry.uid)),
+        (GID, u64::from(entry.gid)),
+        (SIZE, entry.size),
+        (MTIME, u64::try_from(entry.modified.seconds).unwrap_or(0)),
+        (MAJOR, u64::from(entry.device.0)),
+        (MINOR, u64::from(entry.device.1)),
+    ];
+    for (field, number) in numbers {
+        put_number(&mut block[field], number);
     }
+    let (sum, _) = checksums(&block);
+    block[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block
 }
 
 /// The extended header's content: what the plain one cannot hold.
 fn records(entry: &Entry) -> Vec<u8> {
     let mut records = Vec::new();
-    let long = |text: &[u8], field: Range<usize>| text.len() > field.len() || !text.is_ascii();
-    if long(&entry.name, NAME) {
-        pax::append(&mut records, b"path", &entry.name);
-    }
-    if long(&entry.link, LINK) {
-        pax::append(&mut records, b"linkpath", &entry.link);
-    }
-    let numbers: [(&[u8], u64, Range<usize>); 3] = [
-        (b"size", entry.size, SIZE),
-        (b"uid", u64::from(entry.uid), UID),
-        (b"gid", u64::from(entry.gid), GID),
-    ];
-    for (key, value, field) in numbers {
-        if !fits(&field, value) {
-            pax::append(&mut records, key, value.to_string().as_bytes());
+    for (key, text, field) in [
+        (&b"path"[..], &entry.name, NAME),
+        (b"linkpath", &entry.link, LINK),
+    ] {
+        if text.len() > field.len() || !text.is_ascii() {
+            pax::append(&mut records, key, text);
         }
     }
-    if !u64::try_from(entry.modified.seconds).is_ok_and(|seconds| fits(&MTIME, seconds)) {
-        pax::append(
-            &mut records,
-            b"mtime",
-            entry.modified.seconds.to_string().as_bytes(),
-        );
+    let (uid, gid) = (i64::from(entry.uid), i64::from(entry.gid));
+    let size = i64::try_from(entry.size).unwrap_or(i64::MAX);
+    let numbers = [(&b"size"[..], size, SIZE), (b"uid", uid, UID), (b"gid", gid, GID)];
+    for (key, number, field) in numbers
+        .into_iter()
+        .chain([(&b"mtime"[..], entry.modified.seconds, MTIME)])
+    {
+        if !u64::try_from(number).is_ok_and(|number| fits(field, number)) {
+            pax::append(&mut records, key, number.to_string().as_bytes());
+        }
     }
     for (name, value) in &entry.xattrs {
         pax::append(&mut records, &[XATTR_PREFIX, name].concat(), value);
@@ -179,19 +122,22 @@ fn flag(kind: Kind) -> u8 {
 }
 
 /// Whether the number fits a field's octal digits, the last byte being its NUL.
-fn fits(field: &Range<usize>, number: u64) -> bool {
+fn fits(field: Range<usize>, number: u64) -> bool {
     number < 1 << (3 * (field.len() - 1))
 }
 
-/// Octal digits, zero-filled. A number that does not fit stands in the extended header, and here as 0.
+/// Octal digits, zero-filled. What does not fit stands in the extended header too, except for device numbers, which have no
+/// record: the field holds it in GNU's binary form, which every reader knows.
 fn put_number(field: &mut [u8], number: u64) {
     let digits = field.len() - 1;
-    let number = if fits(&(0..field.len()), number) {
-        number
+    if fits(0..field.len(), number) {
+        field[..digits].copy_from_slice(format!("{number:0digits$o}").as_bytes());
     } else {
-        0
-    };
-    field[..digits].copy_from_slice(format!("{number:0digits$o}").as_bytes());
+        for (byte, from) in field.iter_mut().rev().zip(number.to_le_bytes()) {
+            *byte = from;
+        }
+        field[0] |= 0x80;
+    }
 }
 
 /// The text as far as it fits, every byte that is not ASCII as `_`; the whole stands in the extended header.
@@ -199,12 +145,6 @@ fn put_text(field: &mut [u8], text: &[u8]) {
     for (to, from) in field.iter_mut().zip(text) {
         *to = if from.is_ascii() { *from } else { b'_' };
     }
-}
-
-fn last_part(name: &[u8]) -> &[u8] {
-    name.split(|byte| *byte == b'/')
-        .rfind(|part| !part.is_empty())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -301,26 +241,5 @@ mod tests {
         for ((wanted, content), (found, read)) in wanted.iter().zip(&found) {
             assert_eq!((wanted, *content), (found, &read[..]));
         }
-    }
-
-    #[test]
-    fn content_must_have_the_stated_length() {
-        let mut writer = Writer::new(Vec::new());
-        writer
-            .entry(&Entry {
-                size: 3,
-                ..entry(b"a", Kind::Regular)
-            })
-            .unwrap();
-        assert!(writer.content(b"four").is_err());
-        let mut writer = Writer::new(Vec::new());
-        writer
-            .entry(&Entry {
-                size: 3,
-                ..entry(b"a", Kind::Regular)
-            })
-            .unwrap();
-        writer.content(b"tw").unwrap();
-        assert!(writer.finish().is_err());
     }
 }

@@ -67,14 +67,15 @@ fn named(news: News) -> Answer<(i32, News)> {
     Ok((pid, news))
 }
 
-/// A datagram socket in the network of a jail, for whoever configures it from outside.
-pub(super) fn open_network(jid: i32) -> Answer<OwnedFd> {
-    let socket = inside(jid, "open the jail's network", |report| {
-        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-        report.ready(&[socket.as_fd()])
-    })?
-    .pop();
-    socket.ok_or_else(|| HelperError::new(ErrorCode::System, "no socket came back"))
+/// Sockets in the network of a jail for whoever configures it from outside: a datagram one for addresses, a routing one for
+/// routes.
+pub(super) fn open_network(jid: i32) -> Answer<Vec<OwnedFd>> {
+    inside(jid, "open the jail's network", |report| {
+        let open = |family, kind| socket_with(family, kind, SocketFlags::CLOEXEC, None);
+        let inet = open(AddressFamily::INET, SocketType::DGRAM)?;
+        let route = open(AddressFamily::ROUTE, SocketType::RAW)?;
+        report.ready(&[inet.as_fd(), route.as_fd()])
+    })
 }
 
 /// Signals one process of a jail, or all. The child that does it is attached, so it reaches no process outside; one that has

@@ -138,7 +138,7 @@ impl Host {
         Ok(jid)
     }
 
-    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<OwnedFd> {
+    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<Vec<OwnedFd>> {
         let jid = self.jails.jid(jail)?;
         match self.jails.network(jail)? {
             Network::Own => launch::open_network(jid),

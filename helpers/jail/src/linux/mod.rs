@@ -137,10 +137,10 @@ impl Host {
         create::create(&self.records, spec, root.as_ref())
     }
 
-    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<OwnedFd> {
+    pub(crate) fn open_network(&self, jail: &JailName) -> Answer<Vec<OwnedFd>> {
         let (record, first) = self.running(jail)?;
         match record.network {
-            Network::Own => enter::open_network(&first),
+            Network::Own => enter::open_network(&first).map(|socket| vec![socket]),
             Network::Host => Err(HelperError::new(
                 ErrorCode::Refused,
                 "the jail shares the host's network",

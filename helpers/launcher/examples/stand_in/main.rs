@@ -95,11 +95,14 @@ fn daemon() {
     );
     assert!(!directory.join("crash-at-start").exists(), "told to crash");
     let state = Arc::new(Mutex::new(state));
-    let control = Arc::new(sys::take(3));
-    let listener = UnixListener::from(sys::take(4));
+    let control = Arc::new(sys::take(0));
+    let listener = UnixListener::from(sys::take(1));
     std::thread::spawn({
         let (control, state) = (Arc::clone(&control), Arc::clone(&state));
-        move || listen_to_launcher(&control, &state, &directory)
+        move || {
+            let _end = EndWithIt;
+            listen_to_launcher(&control, &state, &directory);
+        }
     });
     for connection in listener.incoming() {
         let mut connection = connection.unwrap();
@@ -108,6 +111,15 @@ fn daemon() {
         let answer = obey(&order, &control, &mut state.lock().unwrap());
         // Whoever gave an order that ends us does not wait for the answer.
         let _ = writeln!(connection, "{answer}");
+    }
+}
+
+/// Ends the process with the thread that holds it, also where the thread panics.
+struct EndWithIt;
+
+impl Drop for EndWithIt {
+    fn drop(&mut self) {
+        std::process::exit(0);
     }
 }
 
@@ -147,7 +159,6 @@ fn listen_to_launcher(control: &OwnedFd, state: &Mutex<State>, directory: &Path)
         }
     }
     journal(directory, "launcher gone");
-    std::process::exit(0);
 }
 
 fn tell(control: &OwnedFd, message: &ToLauncher, fds: &[OwnedFd]) {

@@ -1,6 +1,6 @@
 //! What is FreeBSD's own: the product's host.
 
-use crate::doctor::{self, Check, Probe, freebsd};
+use crate::doctor::{self, Check, Live, Probe, freebsd};
 use std::io::Result;
 use std::path::Path;
 
@@ -27,6 +27,14 @@ pub fn renounce_new_privileges() -> Result<()> {
 
 /// Whether `cellblock setup` has anything to do here.
 pub const CAN_BE_SET_UP: bool = true;
+
+/// The host's memory in bytes; 0 where sysctl(8) does not tell.
+pub fn memory_bytes() -> u64 {
+    let told = Live.ask(&["/sbin/sysctl", "-n", "hw.physmem"]);
+    told.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or_default()
+}
 
 /// What `cellblock doctor` looks at.
 pub fn checks(file: Option<&Path>, probe: &dyn Probe) -> Vec<Check> {

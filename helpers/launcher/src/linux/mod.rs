@@ -29,6 +29,12 @@ pub fn renounce_new_privileges() -> Result<()> {
 /// Whether `cellblock setup` has anything to do here.
 pub const CAN_BE_SET_UP: bool = false;
 
+/// The host's memory in bytes (sysinfo(2)).
+pub fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::from(info.mem_unit).saturating_mul(info.totalram)
+}
+
 /// What `cellblock doctor` looks at. A configuration is looked at only where one is named: development needs none.
 pub fn checks(file: Option<&Path>, probe: &dyn Probe) -> Vec<Check> {
     let mut checks = linux::checks(probe);

@@ -20,7 +20,7 @@ fn the_daemon_has_no_privilege_no_group_and_no_environment() {
     let account = cellblock_launcher::accounts::daemon(None).unwrap();
     let ids = |id: u32| [id; 4].map(|id| id.to_string()).join(",");
     let expected = format!(
-        "uid={} gid={} groups=[] eff=0000000000000000 prm=0000000000000000 nnp=1 env=0 cwd=/ fds=[0, 1, 2, 3, 4]",
+        "uid={} gid={} groups=[] eff=0000000000000000 prm=0000000000000000 nnp=1 env=0 cwd=/ fds=[0, 1, 2]",
         ids(account.uid),
         ids(account.gid)
     );
@@ -105,8 +105,11 @@ fn the_daemon_is_told_its_settings() {
     instance.lines.recv_timeout(crate::instance::PATIENCE).unwrap();
     let base = ground.base().canonicalize().unwrap();
     let base = base.display();
+    let memory = cellblock_launcher::host::memory_bytes();
+    assert!(memory > 64 * 1024 * 1024, "{memory}");
     let expected = format!(
-        "start --state-dir={base}/daemon --root-dir={base} --bridge-subnet=10.9.0.0/16 --log=debug --report-os-type=linux"
+        "start --state-dir={base}/daemon --root-dir={base} --bridge-subnet=10.9.0.0/16 --memory-bytes={memory} \
+         --log=debug --report-os-type=linux"
     );
     assert_eq!(ground.journal()[0], expected);
 }

@@ -88,7 +88,10 @@ impl Ground {
     /// Starts an instance that must come up.
     pub(crate) fn start(&self) -> Instance {
         let instance = self.start_with(&[]);
-        let line = instance.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}", instance.log()));
+        let line = instance
+            .lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("{}", instance.log()));
         assert_eq!(
             line,
             format!("DOCKER_HOST=unix://{}", instance.socket().display())
@@ -247,12 +250,14 @@ impl Instance {
     /// The process of one of the programs.
     #[track_caller]
     pub(crate) fn process(&self, name: &str) -> u32 {
+        // The kernel keeps the first 15 bytes of a name.
+        let short = &name[..name.len().min(15)];
         let mut found = None;
         eventually(name, || {
             let child = self
                 .children()
                 .into_iter()
-                .find(|(_, child, state)| child == name && *state != 'Z');
+                .find(|(_, child, state)| child == short && *state != 'Z');
             found = child.map(|(pid, _, _)| pid);
             found.is_some()
         });

@@ -1,7 +1,9 @@
 //! Whole requests against made-up helpers: what is left on the host, in the record and in the answers.
 
-use super::fake::{FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, save, tar_of};
-use super::{Children, Force, Images, Import, Spool, target, chain};
+pub(super) mod fake;
+
+use self::fake::{FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, save, tar_of};
+use super::{Children, Force, Images, Import, Spool, chain, target};
 use crate::kernel::bus::Bus;
 use crate::kernel::housekeeping;
 use crate::services::Failure;
@@ -29,27 +31,55 @@ impl Drop for World {
 impl World {
     async fn new() -> Self {
         let database = std::env::temp_dir().join(format!("cb-images-{}", crate::services::naming::new_id()));
-        let (host, bus, store) = (FakeHost::default(), Bus::default(), Store::open(&database).unwrap());
-        let images = Images::start(store.clone(), host.helpers(), bus.clone()).await.unwrap();
-        World { host, images, store, bus, database }
+        let (host, bus, store) = (
+            FakeHost::default(),
+            Bus::default(),
+            Store::open(&database).unwrap(),
+        );
+        let images = Images::start(store.clone(), host.helpers(), bus.clone())
+            .await
+            .unwrap();
+        World {
+            host,
+            images,
+            store,
+            bus,
+            database,
+        }
     }
 
     async fn restarted(&self) -> Images {
-        Images::start(self.store.clone(), self.host.helpers(), self.bus.clone()).await.unwrap()
+        Images::start(self.store.clone(), self.host.helpers(), self.bus.clone())
+            .await
+            .unwrap()
     }
 
     /// The lines of a load: their texts, or the error.
     async fn load(&self, archive: &[u8]) -> Vec<String> {
-        let mut lines = self.images.load(&housekeeping().unwrap(), spool(archive), true, None);
+        let mut lines = self
+            .images
+            .load(&housekeeping().unwrap(), spool(archive), true, None);
         let mut texts = Vec::new();
         while let Some(line) = lines.recv().await {
-            texts.push(if line.error.is_empty() { line.stream } else { format!("error: {}", line.error) });
+            texts.push(if line.error.is_empty() {
+                line.stream
+            } else {
+                format!("error: {}", line.error)
+            });
         }
         texts
     }
 
     async fn remove(&self, name: &str) -> Result<Vec<DeleteItem>, Failure> {
-        self.images.remove(&housekeeping().unwrap(), name, Force::No, Children::Prune, Vec::new()).await
+        self.images
+            .remove(
+                &housekeeping().unwrap(),
+                name,
+                Force::No,
+                Children::Prune,
+                Vec::new(),
+            )
+            .await
     }
 
     async fn import(&self, root: &[u8], name: &str) -> Result<String, Failure> {
@@ -59,22 +89,32 @@ impl World {
             config: ImageConfig::default(),
             platform: None,
         };
-        self.images.import(&housekeeping().unwrap(), spool(root), import).await
+        self.images
+            .import(&housekeeping().unwrap(), spool(root), import)
+            .await
     }
 
     /// Nothing of images is left on the host or in the record.
     async fn assert_nothing_is_left(&self) {
-        let host = self.host.lock();
-        assert!(host.datasets.is_empty() && host.mounts.is_empty(), "{host:?}");
-        drop(host);
-        assert!(self.store.all::<serde_json::Value>(Kind::Layer).await.unwrap().is_empty());
-        assert!(self.store.all::<serde_json::Value>(Kind::Image).await.unwrap().is_empty());
+        {
+            let host = self.host.lock();
+            assert!(host.datasets.is_empty() && host.mounts.is_empty(), "{host:?}");
+        }
+        for kind in [Kind::Layer, Kind::Image] {
+            let rows = self.store.all::<serde_json::Value>(kind).await.unwrap();
+            assert!(rows.is_empty(), "{rows:?}");
+        }
         assert!(self.images.all().await.unwrap().is_empty());
     }
 
     fn events(&self) -> Vec<String> {
         let name = |event: &docker_api::events::EventMessage| event.actor.attributes["name"].clone();
-        self.bus.listen().0.iter().map(|event| format!("{} {}", event.action, name(event))).collect()
+        self.bus
+            .listen()
+            .0
+            .iter()
+            .map(|event| format!("{} {}", event.action, name(event)))
+            .collect()
     }
 }
 
@@ -98,14 +138,23 @@ fn a_loaded_image_stands_on_snapshots_and_survives_a_restart() {
         let world = World::new().await;
         let (low, top) = (layer("low"), layer("top"));
         let archive = save(&[SavedImage::new(&[&low, &top], &["x:1", "y:1"])]);
-        assert_eq!(world.load(&archive).await, ["Loaded image: x:1\n", "Loaded image: y:1\n"]);
+        assert_eq!(
+            world.load(&archive).await,
+            ["Loaded image: x:1\n", "Loaded image: y:1\n"]
+        );
         let image = world.images.find("y:1").await.unwrap();
         assert_eq!((image.size_bytes, image.tagged_at_ns), (6, 0));
         {
             let host = world.host.lock();
-            let datasets: Vec<String> = image.chain.iter().map(|chain| format!("images/{chain}")).collect();
+            let datasets: Vec<String> = image
+                .chain
+                .iter()
+                .map(|chain| format!("images/{chain}"))
+                .collect();
             assert_eq!(host.datasets[&datasets[1]], Some(datasets[0].clone()));
-            assert!(datasets.iter().all(|dataset| host.snapshots.contains(dataset)) && host.mounts.is_empty());
+            assert!(
+                datasets.iter().all(|dataset| host.snapshots.contains(dataset)) && host.mounts.is_empty()
+            );
         }
         assert_eq!(world.events(), [format!("load {}", image.id)]);
         assert_eq!(*world.restarted().await.find("x:1").await.unwrap(), *image);
@@ -120,10 +169,14 @@ fn layers_that_exist_are_not_extracted_again() {
         world.load(&archive).await;
         world.load(&archive).await;
         let compressed = SavedImage::new(&[&layer("a"), &layer("b")], &["z:1"]).compressed();
-        assert_eq!(world.load(&gzip(&save(&[compressed]))).await, ["Loaded image: z:1\n"]);
+        assert_eq!(
+            world.load(&gzip(&save(&[compressed]))).await,
+            ["Loaded image: z:1\n"]
+        );
         assert_eq!(world.host.lock().extractions, 2);
         // Two at once share the work.
-        let (first, second) = tokio::join!(world.import(&layer("c"), "c1"), world.import(&gzip(&layer("c")), "c2"));
+        let (plain, packed) = (layer("c"), gzip(&layer("c")));
+        let (first, second) = tokio::join!(world.import(&plain, "c1"), world.import(&packed, "c2"));
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(world.host.lock().extractions, 3);
     });
@@ -142,8 +195,14 @@ fn a_bad_layer_leaves_nothing_half_made() {
         let mut truncated = SavedImage::new(&[&good, &layer("cut")], &["x:1"]);
         truncated.layers[1] = cut;
         for (image, words) in [
-            (SavedImage::new(&[&good, &escape], &["x:1"]), "invalid entry name \"../../escape\"".to_owned()),
-            (SavedImage::new(&[&good, &[b'x'; 2000]], &["x:1"]), "archive/tar: invalid tar header".to_owned()),
+            (
+                SavedImage::new(&[&good, &escape], &["x:1"]),
+                "invalid entry name \"../../escape\"".to_owned(),
+            ),
+            (
+                SavedImage::new(&[&good, &[b'x'; 2000]], &["x:1"]),
+                "archive/tar: invalid tar header".to_owned(),
+            ),
             (truncated, "unexpected EOF".to_owned()),
             (
                 SavedImage::new(&[&good], &["x:1"]).with_diff_ids(&[&one]),
@@ -155,7 +214,10 @@ fn a_bad_layer_leaves_nothing_half_made() {
         }
         assert!(world.events().is_empty());
         // The good layer is no worse for it.
-        assert_eq!(world.load(&save(&[SavedImage::new(&[&good], &["x:1"])])).await, ["Loaded image: x:1\n"]);
+        assert_eq!(
+            world.load(&save(&[SavedImage::new(&[&good], &["x:1"])])).await,
+            ["Loaded image: x:1\n"]
+        );
     });
 }
 
@@ -163,16 +225,26 @@ fn a_bad_layer_leaves_nothing_half_made() {
 fn a_damaged_oci_layer_is_refused_and_a_good_one_is_loaded() {
     run(async {
         let world = World::new().await;
-        let archive = OciArchive { name: None, platforms: &[("linux", "amd64")], is_damaged: false };
+        let archive = OciArchive {
+            name: None,
+            platforms: &[("linux", "amd64")],
+            is_damaged: false,
+        };
         let lines = world.load(&oci_layout(&archive)).await;
         assert!(lines[0].starts_with("Loaded image ID: sha256:"), "{lines:?}");
         let world = World::new().await;
         let mut bytes = oci_layout(&archive);
         // The compressed layer's own checksum stays right: only its digest differs.
-        let at = bytes.windows(4).position(|window| window == b"\x1f\x8b\x08\0").unwrap();
+        let at = bytes
+            .windows(4)
+            .position(|window| window == b"\x1f\x8b\x08\0")
+            .unwrap();
         bytes[at + 4] ^= 1;
         let lines = world.load(&bytes).await;
-        assert!(lines[0].starts_with("error: invalid digest for blob"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("error: invalid digest for blob"),
+            "{lines:?}"
+        );
         world.assert_nothing_is_left().await;
     });
 }
@@ -181,9 +253,13 @@ fn a_damaged_oci_layer_is_refused_and_a_good_one_is_loaded() {
 fn a_name_moves_with_the_words_of_dockerd() {
     run(async {
         let world = World::new().await;
-        world.load(&save(&[SavedImage::new(&[&layer("a")], &["x:1"])])).await;
+        world
+            .load(&save(&[SavedImage::new(&[&layer("a")], &["x:1"])]))
+            .await;
         let old = world.images.find("x:1").await.unwrap().id.clone();
-        let lines = world.load(&save(&[SavedImage::new(&[&layer("b")], &["x:1"])])).await;
+        let lines = world
+            .load(&save(&[SavedImage::new(&[&layer("b")], &["x:1"])]))
+            .await;
         let renamed =
             format!("The image x:1 already exists, renaming the old one with ID {old} to empty string\n");
         assert_eq!(lines, [renamed, "Loaded image: x:1\n".to_owned()]);
@@ -200,16 +276,33 @@ fn shared_layers_go_with_the_last_image() {
     run(async {
         let world = World::new().await;
         let (shared, own) = (layer("shared"), layer("own"));
-        world.load(&save(&[SavedImage::new(&[&shared], &["x:1"]), SavedImage::new(&[&shared, &own], &["y:1"])])).await;
-        let (one, two) = (world.images.find("x:1").await.unwrap(), world.images.find("y:1").await.unwrap());
+        world
+            .load(&save(&[
+                SavedImage::new(&[&shared], &["x:1"]),
+                SavedImage::new(&[&shared, &own], &["y:1"]),
+            ]))
+            .await;
+        let (one, two) = (
+            world.images.find("x:1").await.unwrap(),
+            world.images.find("y:1").await.unwrap(),
+        );
         let deleted = world.remove("x:1").await.unwrap();
-        assert_eq!(deleted, [DeleteItem::untagged("x:1"), DeleteItem::deleted(&one.id)]);
+        assert_eq!(
+            deleted,
+            [DeleteItem::untagged("x:1"), DeleteItem::deleted(&one.id)]
+        );
         let deleted = world.remove("y").await.unwrap_err();
         assert_eq!(deleted.to_string(), "No such image: y:latest");
         let deleted = world.remove(&two.id[7..19]).await.unwrap();
-        let layers = two.chain.iter().rev().map(|chain| DeleteItem::deleted(chain::digest(chain)));
-        let expected: Vec<DeleteItem> =
-            [DeleteItem::untagged("y:1"), DeleteItem::deleted(&two.id)].into_iter().chain(layers).collect();
+        let layers = two
+            .chain
+            .iter()
+            .rev()
+            .map(|chain| DeleteItem::deleted(chain::digest(chain)));
+        let expected: Vec<DeleteItem> = [DeleteItem::untagged("y:1"), DeleteItem::deleted(&two.id)]
+            .into_iter()
+            .chain(layers)
+            .collect();
         assert_eq!(deleted, expected);
         world.assert_nothing_is_left().await;
     });
@@ -219,12 +312,21 @@ fn shared_layers_go_with_the_last_image() {
 fn a_layer_that_a_container_was_cloned_from_stays_until_swept() {
     run(async {
         let world = World::new().await;
-        world.load(&save(&[SavedImage::new(&[&layer("a"), &layer("b")], &["x:1"])])).await;
+        world
+            .load(&save(&[SavedImage::new(&[&layer("a"), &layer("b")], &["x:1"])]))
+            .await;
         let image = world.images.find("x:1").await.unwrap();
         let top = format!("images/{}", image.chain[1]);
-        world.host.lock().datasets.insert("containers/c".to_owned(), Some(top));
+        world
+            .host
+            .lock()
+            .datasets
+            .insert("containers/c".to_owned(), Some(top));
         let deleted = world.remove("x:1").await.unwrap();
-        assert_eq!(deleted, [DeleteItem::untagged("x:1"), DeleteItem::deleted(&image.id)]);
+        assert_eq!(
+            deleted,
+            [DeleteItem::untagged("x:1"), DeleteItem::deleted(&image.id)]
+        );
         let by = housekeeping().unwrap();
         world.images.sweep(&by).await;
         assert_eq!(world.host.lock().datasets.len(), 3);
@@ -240,7 +342,10 @@ fn an_import_is_an_image_of_one_layer() {
         let world = World::new().await;
         let id = world.import(&gzip(&layer("root")), "imp:2").await.unwrap();
         let image = world.images.find("imp:2").await.unwrap();
-        assert_eq!((&image.id, &image.config.comment), (&id, &"Imported from -".to_owned()));
+        assert_eq!(
+            (&image.id, &image.config.comment),
+            (&id, &"Imported from -".to_owned())
+        );
         assert_eq!(image.config.rootfs.diff_ids, [chain::digest_of(&layer("root"))]);
         assert_eq!(image.config.os, "linux");
         assert_eq!(world.images.history("imp:2").await.unwrap()[0].size, 4);
@@ -256,12 +361,24 @@ fn a_layer_that_no_image_came_to_use_goes_with_its_hold() {
     run(async {
         let world = World::new().await;
         let by = housekeeping().unwrap();
-        let low = world.images.add_layer(&by, &[], spool(&layer("a")).path()).await.unwrap();
+        let low = world
+            .images
+            .add_layer(&by, &[], spool(&layer("a")).path())
+            .await
+            .unwrap();
         let chain = [low.chain_id.clone()];
-        let top = world.images.add_layer(&by, &chain, spool(&layer("b")).path()).await.unwrap();
+        let top = world
+            .images
+            .add_layer(&by, &chain, spool(&layer("b")).path())
+            .await
+            .unwrap();
         drop(low);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(world.host.lock().datasets.len(), 2, "the upper layer stands on it");
+        assert_eq!(
+            world.host.lock().datasets.len(),
+            2,
+            "the upper layer stands on it"
+        );
         top.hold.end().await;
         world.assert_nothing_is_left().await;
     });
@@ -284,15 +401,25 @@ fn rows_and_datasets_agree_after_a_restart() {
             host.datasets.remove(&lost);
             // A half-made pair, one of them mounted still.
             host.datasets.insert("images/aaa".to_owned(), None);
-            host.datasets.insert("images/bbb".to_owned(), Some("images/aaa".to_owned()));
+            host.datasets
+                .insert("images/bbb".to_owned(), Some("images/aaa".to_owned()));
             host.mounts.insert("i-bbb".to_owned(), "images/bbb".to_owned());
         }
         let images = world.restarted().await;
         assert!(images.find("kept:1").await.is_ok());
         assert!(images.find("lost:1").await.is_err());
-        let host = world.host.lock();
-        assert_eq!((host.datasets.len(), host.mounts.len()), (1, 0));
-        drop(host);
-        assert_eq!(world.store.all::<serde_json::Value>(Kind::Layer).await.unwrap().len(), 1);
+        {
+            let host = world.host.lock();
+            assert_eq!((host.datasets.len(), host.mounts.len()), (1, 0));
+        }
+        assert_eq!(
+            world
+                .store
+                .all::<serde_json::Value>(Kind::Layer)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
     });
 }

@@ -1,7 +1,9 @@
 //! For tests: archives of images, and helpers that keep a made-up host in memory and speak the real protocol.
 
-use super::chain;
-use crate::transport::{Client, Helpers, Slot, archive::Archive, jail::Jail, mount::Mount, net::Net, zfs::Zfs};
+use super::super::{Image, chain};
+use crate::transport::{
+    Client, Helpers, Slot, archive::Archive, jail::Jail, mount::Mount, net::Net, zfs::Zfs,
+};
 use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::fd::{receive_frame, send_frame};
 use protocol::handshake::{HelperKind, HostFacts, HostOs, Welcome};
@@ -13,8 +15,23 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// An image whose id is 64 times `digit`.
+pub(in super::super) fn image(digit: char, tags: &[&str]) -> Image {
+    Image {
+        id: format!("sha256:{}", digit.to_string().repeat(64)),
+        config_json: "{}".to_owned(),
+        config: Default::default(),
+        chain: Vec::new(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        digests: Vec::new(),
+        parent: None,
+        size_bytes: 0,
+        tagged_at_ns: 0,
+    }
+}
+
 /// One entry of a made-up archive.
-pub(super) struct TarFile<'a> {
+pub(in super::super) struct TarFile<'a> {
     name: &'a str,
     kind: tar::EntryType,
     content: &'a [u8],
@@ -22,26 +39,50 @@ pub(super) struct TarFile<'a> {
 }
 
 impl<'a> TarFile<'a> {
-    pub(super) fn regular(name: &'a str, content: &'a [u8]) -> Self {
-        TarFile { name, kind: tar::EntryType::Regular, content, target: "" }
+    pub(in super::super) fn regular(name: &'a str, content: &'a [u8]) -> Self {
+        TarFile {
+            name,
+            kind: tar::EntryType::Regular,
+            content,
+            target: "",
+        }
     }
 
-    pub(super) fn symlink(name: &'a str, target: &'a str) -> Self {
-        TarFile { name, kind: tar::EntryType::Symlink, content: b"", target }
+    pub(in super::super) fn symlink(name: &'a str, target: &'a str) -> Self {
+        TarFile {
+            name,
+            kind: tar::EntryType::Symlink,
+            content: b"",
+            target,
+        }
     }
 
-    pub(super) fn hard_link(name: &'a str, target: &'a str) -> Self {
-        TarFile { name, kind: tar::EntryType::Link, content: b"", target }
+    pub(in super::super) fn hard_link(name: &'a str, target: &'a str) -> Self {
+        TarFile {
+            name,
+            kind: tar::EntryType::Link,
+            content: b"",
+            target,
+        }
     }
 }
 
 /// An archive with these entries; names may be as bad as they like.
-pub(super) fn tar_of(files: &[TarFile<'_>]) -> Vec<u8> {
+pub(in super::super) fn tar_of(files: &[TarFile<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for file in files {
-        for (kind, text) in [(tar::EntryType::GNULongName, file.name), (tar::EntryType::GNULongLink, file.target)] {
+        for (kind, text) in [
+            (tar::EntryType::GNULongName, file.name),
+            (tar::EntryType::GNULongLink, file.target),
+        ] {
             if text.len() > 100 {
-                entry(&mut bytes, "././@LongLink", kind, "", format!("{text}\0").as_bytes());
+                entry(
+                    &mut bytes,
+                    "././@LongLink",
+                    kind,
+                    "",
+                    format!("{text}\0").as_bytes(),
+                );
             }
         }
         entry(&mut bytes, file.name, file.kind, file.target, file.content);
@@ -68,23 +109,23 @@ fn entry(bytes: &mut Vec<u8>, name: &str, kind: tar::EntryType, target: &str, co
     bytes.resize(bytes.len().next_multiple_of(512), 0);
 }
 
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(in super::super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// An image in an archive of `docker save`.
-pub(super) struct SavedImage {
-    pub(super) layers: Vec<Vec<u8>>,
-    pub(super) tags: Vec<String>,
-    pub(super) diff_ids: Vec<String>,
+pub(in super::super) struct SavedImage {
+    pub(in super::super) layers: Vec<Vec<u8>>,
+    pub(in super::super) tags: Vec<String>,
+    pub(in super::super) diff_ids: Vec<String>,
     /// How many of the layers the manifest names.
-    pub(super) listed_layers: usize,
+    pub(in super::super) listed_layers: usize,
 }
 
 impl SavedImage {
-    pub(super) fn new(layers: &[&[u8]], tags: &[&str]) -> Self {
+    pub(in super::super) fn new(layers: &[&[u8]], tags: &[&str]) -> Self {
         SavedImage {
             layers: layers.iter().map(|layer| layer.to_vec()).collect(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
@@ -93,19 +134,19 @@ impl SavedImage {
         }
     }
 
-    pub(super) fn with_diff_ids(mut self, diff_ids: &[&str]) -> Self {
+    pub(in super::super) fn with_diff_ids(mut self, diff_ids: &[&str]) -> Self {
         self.diff_ids = diff_ids.iter().map(|diff_id| (*diff_id).to_owned()).collect();
         self
     }
 
     /// The same image with its layers compressed in the archive.
-    pub(super) fn compressed(mut self) -> Self {
+    pub(in super::super) fn compressed(mut self) -> Self {
         self.layers.iter_mut().for_each(|layer| *layer = gzip(layer));
         self
     }
 }
 
-pub(super) fn save(images: &[SavedImage]) -> Vec<u8> {
+pub(in super::super) fn save(images: &[SavedImage]) -> Vec<u8> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut items = Vec::new();
     for (number, image) in images.iter().enumerate() {
@@ -114,32 +155,43 @@ pub(super) fn save(images: &[SavedImage]) -> Vec<u8> {
             "config": { "Cmd": ["/x"], "Labels": { "k": "v" } },
             "rootfs": { "type": "layers", "diff_ids": image.diff_ids },
         });
-        let layers: Vec<String> = (0..image.listed_layers).map(|layer| format!("{number}/{layer}/layer.tar")).collect();
+        let layers: Vec<String> = (0..image.listed_layers)
+            .map(|layer| format!("{number}/{layer}/layer.tar"))
+            .collect();
         let contents = layers.iter().cloned().zip(image.layers.iter().cloned());
         files.extend(contents);
         let name = format!("{number}.json");
         files.push((name.clone(), config.to_string().into_bytes()));
         items.push(serde_json::json!({ "Config": name, "RepoTags": image.tags, "Layers": layers }));
     }
-    files.push(("manifest.json".to_owned(), serde_json::Value::from(items).to_string().into_bytes()));
-    let entries: Vec<TarFile<'_>> =
-        files.iter().map(|(name, content)| TarFile::regular(name, content)).collect();
+    files.push((
+        "manifest.json".to_owned(),
+        serde_json::Value::from(items).to_string().into_bytes(),
+    ));
+    let entries: Vec<TarFile<'_>> = files
+        .iter()
+        .map(|(name, content)| TarFile::regular(name, content))
+        .collect();
     tar_of(&entries)
 }
 
 /// An OCI layout with one image for several platforms.
-pub(super) struct OciArchive<'a> {
-    pub(super) name: Option<&'a str>,
-    pub(super) platforms: &'a [(&'a str, &'a str)],
+pub(in super::super) struct OciArchive<'a> {
+    pub(in super::super) name: Option<&'a str>,
+    pub(in super::super) platforms: &'a [(&'a str, &'a str)],
     /// The blobs are not what their names say.
-    pub(super) is_damaged: bool,
+    pub(in super::super) is_damaged: bool,
 }
 
-pub(super) fn oci_layout(archive: &OciArchive<'_>) -> Vec<u8> {
+pub(in super::super) fn oci_layout(archive: &OciArchive<'_>) -> Vec<u8> {
     let mut blobs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut add = |bytes: Vec<u8>| {
         let digest = chain::digest_of(&bytes);
-        let stored = if archive.is_damaged { [bytes.as_slice(), b" "].concat() } else { bytes };
+        let stored = if archive.is_damaged {
+            [bytes.as_slice(), b" "].concat()
+        } else {
+            bytes
+        };
         blobs.insert(digest.clone(), stored);
         serde_json::json!({ "digest": digest, "size": 1 })
     };
@@ -157,55 +209,74 @@ pub(super) fn oci_layout(archive: &OciArchive<'_>) -> Vec<u8> {
         descriptor["platform"] = serde_json::json!({ "os": os, "architecture": architecture });
         manifests.push(descriptor);
     }
-    let mut index = add(serde_json::json!({ "schemaVersion": 2, "manifests": manifests }).to_string().into_bytes());
+    let mut index = add(serde_json::json!({ "schemaVersion": 2, "manifests": manifests })
+        .to_string()
+        .into_bytes());
     if let Some(name) = archive.name {
         index["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": name });
     }
     let top = serde_json::json!({ "schemaVersion": 2, "manifests": [index] }).to_string();
     let mut files = vec![("index.json".to_owned(), top.into_bytes())];
-    files.extend(blobs.into_iter().map(|(digest, bytes)| (format!("blobs/{}", digest.replace(':', "/")), bytes)));
-    let entries: Vec<TarFile<'_>> =
-        files.iter().map(|(name, content)| TarFile::regular(name, content)).collect();
+    files.extend(
+        blobs
+            .into_iter()
+            .map(|(digest, bytes)| (format!("blobs/{}", digest.replace(':', "/")), bytes)),
+    );
+    let entries: Vec<TarFile<'_>> = files
+        .iter()
+        .map(|(name, content)| TarFile::regular(name, content))
+        .collect();
     tar_of(&entries)
 }
 
 /// What exists on the made-up host.
 #[derive(Debug, Default)]
-pub(super) struct Host {
+pub(in super::super) struct Host {
     /// Datasets with the dataset each was cloned from.
-    pub(super) datasets: BTreeMap<String, Option<String>>,
+    pub(in super::super) datasets: BTreeMap<String, Option<String>>,
     /// Datasets with a snapshot.
-    pub(super) snapshots: BTreeSet<String>,
+    pub(in super::super) snapshots: BTreeSet<String>,
     /// Mount points and their datasets.
-    pub(super) mounts: BTreeMap<String, String>,
+    pub(in super::super) mounts: BTreeMap<String, String>,
     /// How many streams were extracted.
-    pub(super) extractions: usize,
+    pub(in super::super) extractions: usize,
 }
 
 /// The host, shared with the helpers' threads.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FakeHost(Arc<Mutex<Host>>);
+pub(in super::super) struct FakeHost(Arc<Mutex<Host>>);
 
 impl FakeHost {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Host> {
+    pub(in super::super) fn lock(&self) -> MutexGuard<'_, Host> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Clients of new helpers on this host.
-    pub(super) fn helpers(&self) -> Helpers {
+    pub(in super::super) fn helpers(&self) -> Helpers {
         let (zfs_host, mount_host, archive_host) = (self.clone(), self.clone(), self.clone());
         Helpers {
-            zfs: Zfs(client(HelperKind::Zfs, move |request, _| zfs_host.lock().zfs(request))),
-            mount: Mount(client(HelperKind::Mount, move |request, _| mount_host.lock().mount(request))),
-            archive: Archive(client(HelperKind::Archive, move |request, fds| archive_host.archive(request, fds))),
+            zfs: Zfs(client(HelperKind::Zfs, move |request, _| {
+                zfs_host.lock().zfs(request)
+            })),
+            mount: Mount(client(HelperKind::Mount, move |request, _| {
+                mount_host.lock().mount(request)
+            })),
+            archive: Archive(client(HelperKind::Archive, move |request, fds| {
+                archive_host.archive(request, fds)
+            })),
             jail: Jail(Client::start(HelperKind::Jail, Arc::default()).unwrap()),
             net: Net(Client::start(HelperKind::Net, Arc::default()).unwrap()),
         }
     }
 
     fn archive(&self, request: archive::Request, fds: Vec<OwnedFd>) -> Answer<archive::Response> {
-        let archive::Request::Extract(extract) = request else { panic!("{request:?}") };
-        assert!(self.lock().mounts.contains_key(extract.root.as_str()), "nothing is mounted there");
+        let archive::Request::Extract(extract) = request else {
+            panic!("{request:?}")
+        };
+        assert!(
+            self.lock().mounts.contains_key(extract.root.as_str()),
+            "nothing is mounted there"
+        );
         self.lock().extractions += 1;
         let [stream, outcome] = <[OwnedFd; 2]>::try_from(fds).unwrap();
         std::thread::spawn(move || {
@@ -222,7 +293,9 @@ fn extracted(stream: &mut File) -> archive::Outcome {
     let bad = |text: String| archive::Outcome::Failed(HelperError::new(ErrorCode::BadContent, text));
     let (mut entries, mut content_bytes) = (0, 0);
     for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
-        let Ok(entry) = entry else { return bad("archive/tar: invalid tar header".to_owned()) };
+        let Ok(entry) = entry else {
+            return bad("archive/tar: invalid tar header".to_owned());
+        };
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if name.contains("..") {
             return bad(format!("invalid entry name {name:?}"));
@@ -230,7 +303,10 @@ fn extracted(stream: &mut File) -> archive::Outcome {
         entries += 1;
         content_bytes += entry.size();
     }
-    archive::Outcome::Done { entries, content_bytes }
+    archive::Outcome::Done {
+        entries,
+        content_bytes,
+    }
 }
 
 impl Host {
@@ -250,15 +326,22 @@ impl Host {
                 if self.datasets.contains_key(dataset.as_str()) {
                     return error(ErrorCode::AlreadyExists);
                 }
-                self.datasets.insert(dataset.to_string(), Some(origin.to_string()));
+                self.datasets
+                    .insert(dataset.to_string(), Some(origin.to_string()));
             }
             zfs::Request::Snapshot { dataset, .. } => {
-                assert!(!self.mounts.values().any(|mounted| mounted == dataset.as_str()), "mounted");
+                assert!(
+                    !self.mounts.values().any(|mounted| mounted == dataset.as_str()),
+                    "mounted"
+                );
                 self.snapshots.insert(dataset.to_string());
             }
             zfs::Request::Destroy { dataset } => {
                 let name = dataset.as_str();
-                let is_origin = self.datasets.values().any(|origin| origin.as_deref() == Some(name));
+                let is_origin = self
+                    .datasets
+                    .values()
+                    .any(|origin| origin.as_deref() == Some(name));
                 if is_origin || self.mounts.values().any(|mounted| mounted == name) {
                     return error(ErrorCode::Busy);
                 }
@@ -270,7 +353,8 @@ impl Host {
             zfs::Request::List { parent, after } => {
                 let family = format!("{parent}/");
                 let names = self.datasets.keys().filter(|name| name.starts_with(&family));
-                let rest = names.filter(|name| after.as_ref().is_none_or(|after| name.as_str() > after.as_str()));
+                let rest =
+                    names.filter(|name| after.as_ref().is_none_or(|after| name.as_str() > after.as_str()));
                 let names = rest.map(|name| DatasetName::new(name).unwrap()).collect();
                 return Ok(zfs::Response::Names(Bounded::new(names).unwrap()));
             }

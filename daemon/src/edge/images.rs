@@ -1,0 +1,464 @@
+//! `/images`: parse, ask the service, answer.
+//!
+//! Names of images contain slashes, and the router takes a rest of a path only at its end, so what follows the name is split
+//! off here.
+
+use super::State;
+use super::body::{empty, json, lines, with_type};
+use super::error::{ApiError, page_not_found};
+use super::params::{Params, Read};
+use crate::kernel::limits::LAYER_CONTENT_BYTES_MAX;
+use crate::services::Failure;
+use crate::services::containers::inspect::driver_name;
+use crate::services::images::changes::apply_changes;
+use crate::services::images::{Children, Force, Image, ImageUser, Import, ListWish, Sharing, Spool, target};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Path, Query, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use docker_api::containers::ContainerConfig;
+use docker_api::image_config::{ImageConfig, Platform};
+use docker_api::images::{ImageInspect, ImageSummary, ProgressLine};
+use docker_api::reference::Reference;
+use docker_api::timestamps;
+use docker_api::version::ApiVersion;
+use http_body_util::BodyExt;
+use protocol::Principal;
+use std::io::{Error, Result as IoResult};
+use tokio::io::AsyncWriteExt;
+
+type Answer = Result<Response, ApiError>;
+
+/// Bytes of one upload: an archive may hold as much as one layer of the largest images.
+const UPLOAD_BYTES_MAX: u64 = LAYER_CONTENT_BYTES_MAX;
+
+/// Operating systems and architectures that a platform may name by one word.
+const SYSTEMS: [&str; 4] = ["freebsd", "linux", "windows", "darwin"];
+const ARCHITECTURES: [&str; 7] = ["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"];
+
+/// The paths of this file.
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route("/images/json", get(list).delete(remove_json))
+        .route("/images/load", post(load))
+        .route("/images/create", post(create))
+        .route("/images/prune", post(prune))
+        .route("/images/search", get(search))
+        .route("/images/get", get(save))
+        .route("/images/", delete(remove_nothing))
+        .route("/images/{*rest}", get(get_one).post(post_one).delete(remove))
+}
+
+fn not_yet<T>(what: &str) -> Result<T, ApiError> {
+    Err(Failure::Unsupported(format!("{what} is not supported by cellblock yet")).into())
+}
+
+/// `/images/{name}/json`, `/images/{name}/history`, `/images/{name}/get`.
+async fn get_one(
+    Shared(state): Shared<State>,
+    Extension(version): Extension<ApiVersion>,
+    Path(rest): Path<String>,
+    params: Params,
+) -> Answer {
+    match rest.rsplit_once('/') {
+        Some((name, "json")) => inspect(&state, version, name, &params).await,
+        Some((name, "history")) => {
+            check_platform(&state, name, &params).await?;
+            Ok(json(StatusCode::OK, &state.images.history(name).await?))
+        }
+        Some((_, "get")) => save().await,
+        Some(_) | None => Err(page_not_found().await),
+    }
+}
+
+/// `/images/{name}/tag`, `/images/{name}/push`.
+async fn post_one(Shared(state): Shared<State>, Path(rest): Path<String>, params: Params) -> Answer {
+    match rest.rsplit_once('/') {
+        Some((name, "tag")) => match target(params.text("repo"), params.text("tag"))? {
+            Some(target) => {
+                state.images.tag(name, &target).await?;
+                Ok(empty(StatusCode::CREATED))
+            }
+            // dockerd does nothing, and says so.
+            None => Ok(empty(StatusCode::OK)),
+        },
+        Some((_, "push")) => not_yet("pushing to registries"),
+        Some(_) | None => Err(page_not_found().await),
+    }
+}
+
+async fn list(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Extension(version): Extension<ApiVersion>,
+    params: Params,
+) -> Answer {
+    let mut filters = params.filters()?;
+    if version < ApiVersion::new(1, 41) && !params.text("filter").is_empty() {
+        filters.add("reference", params.text("filter"));
+    }
+    let users = if version < ApiVersion::new(1, 51) {
+        None
+    } else {
+        Some(users(&state, &by).await?)
+    };
+    let sharing = if params.flag("shared-size") {
+        Sharing::Counted
+    } else {
+        Sharing::Uncounted
+    };
+    let wish = ListWish {
+        all: params.flag("all"),
+        filters,
+        sharing,
+        users,
+    };
+    let mut shown = state.images.list(&wish).await?;
+    shown
+        .iter_mut()
+        .for_each(|summary| adapt_summary(summary, version));
+    Ok(json(StatusCode::OK, &shown))
+}
+
+fn adapt_summary(summary: &mut ImageSummary, version: ApiVersion) {
+    if version < ApiVersion::new(1, 44) {
+        summary.virtual_size = summary.size;
+    }
+    if version < ApiVersion::new(1, 43) && summary.repo_tags.is_empty() && summary.repo_digests.is_empty() {
+        summary.repo_tags.push("<none>:<none>".to_owned());
+        summary.repo_digests.push("<none>@<none>".to_owned());
+    }
+}
+
+async fn inspect(state: &State, version: ApiVersion, name: &str, params: &Params) -> Answer {
+    check_platform(state, name, params).await?;
+    let mut shown = state.images.inspect(name).await?;
+    shown.graph_driver.name = driver_name(state.os()).to_owned();
+    adapt_inspect(&mut shown, version);
+    Ok(json(StatusCode::OK, &shown))
+}
+
+fn adapt_inspect(shown: &mut ImageInspect, version: ApiVersion) {
+    if version < ApiVersion::new(1, 44) {
+        shown.virtual_size = shown.size;
+        if shown.created.is_empty() {
+            shown.created = timestamps::ZERO.to_owned();
+        }
+    }
+    if version < ApiVersion::new(1, 45) {
+        shown.container_config = Some(ContainerConfig::default());
+    }
+    if version < ApiVersion::new(1, 50)
+        && let Some(config) = &mut shown.config
+    {
+        config.before_1_50 = Some(Default::default());
+    }
+}
+
+/// dockerd's answer where a client asks for another platform than the image's.
+async fn check_platform(state: &State, name: &str, params: &Params) -> Result<(), ApiError> {
+    let Some(wanted) = json_platform(params.text("platform"))? else {
+        return Ok(());
+    };
+    fits(&*state.images.find(name).await?, name, &wanted)
+}
+
+fn fits(image: &Image, name: &str, wanted: &Platform) -> Result<(), ApiError> {
+    if image.fits(wanted) {
+        return Ok(());
+    }
+    let words = |os: &str, architecture: &str, variant: &str| {
+        let parts = [os, architecture, variant]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let have = words(
+        &image.config.os,
+        &image.config.architecture,
+        &image.config.variant,
+    );
+    let want = words(&wanted.os, &wanted.architecture, &wanted.variant);
+    Err(Failure::NotFound(format!(
+        "image with reference {name} was found but its platform ({have}) does not match the specified platform ({want})"
+    ))
+    .into())
+}
+
+fn json_platform(text: &str) -> Result<Option<Platform>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = serde_json::from_str(text);
+    read.map(Some)
+        .map_err(|error| ApiError::bad_request(format!("failed to parse platform: {error}")))
+}
+
+async fn remove(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(name): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Answer {
+    remove_named(&state, &by, &name, &pairs).await
+}
+
+/// An image that is called `json`: dockerd's router tells the method before the path.
+async fn remove_json(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Answer {
+    remove_named(&state, &by, "json", &pairs).await
+}
+
+async fn remove_nothing() -> ApiError {
+    ApiError::bad_request("image name cannot be blank")
+}
+
+async fn remove_named(state: &State, by: &Principal, name: &str, pairs: &[(String, String)]) -> Answer {
+    let pairs = Pairs(pairs);
+    for platform in pairs.all("platforms") {
+        if let Some(wanted) = json_platform(platform)? {
+            fits(&*state.images.find(name).await?, name, &wanted)?;
+        }
+    }
+    let force = if pairs.flag("force") {
+        Force::Yes
+    } else {
+        Force::No
+    };
+    let children = if pairs.flag("noprune") {
+        Children::Keep
+    } else {
+        Children::Prune
+    };
+    let users = users(state, by).await?;
+    let items = state.images.remove(by, name, force, children, users).await?;
+    Ok(json(StatusCode::OK, &items))
+}
+
+async fn users(state: &State, by: &Principal) -> Result<Vec<ImageUser>, Failure> {
+    let containers = state.containers.all(by).await?;
+    let user = |container: &std::sync::Arc<crate::services::containers::Container>| ImageUser {
+        container: container.id.clone(),
+        image: container.image_id.clone(),
+        is_running: container.is_running(),
+    };
+    Ok(containers.iter().map(user).collect())
+}
+
+async fn prune(Shared(state): Shared<State>, Extension(by): Extension<Principal>, params: Params) -> Answer {
+    let users = users(&state, &by).await?;
+    let report = state.images.prune(&by, &params.filters()?, &users).await?;
+    Ok(json(StatusCode::OK, &report))
+}
+
+async fn search() -> Answer {
+    not_yet("searching registries")
+}
+
+async fn save() -> Answer {
+    not_yet("saving images")
+}
+
+async fn load(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    params: Params,
+    request: Request,
+) -> Answer {
+    let platform = json_platform(params.text("platform"))?;
+    let archive = spool(&state, request.into_body()).await?;
+    let told = state.images.load(&by, archive, params.flag("quiet"), platform);
+    Ok(with_type(StatusCode::OK, "application/json", lines(told)))
+}
+
+/// `docker import` and `docker pull`.
+async fn create(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    request: Request,
+) -> Answer {
+    let pairs = Pairs(&pairs);
+    match (pairs.text("fromImage"), pairs.text("fromSrc")) {
+        ("", "-") => {}
+        ("", "") => return Err(ApiError::bad_request("image name cannot be blank")),
+        ("", _) => {
+            return not_yet("importing from an address (send the archive itself: docker import - NAME)");
+        }
+        (name, _) => {
+            Reference::parse(name).map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+            return not_yet("pulling from registries");
+        }
+    }
+    let changes: Vec<String> = pairs.all("changes").map(str::to_owned).collect();
+    let import = Import {
+        name: target(pairs.text("repo"), pairs.text("tag"))?,
+        message: pairs.text("message").to_owned(),
+        config: apply_changes(ImageConfig::default(), &changes)?,
+        platform: words_platform(pairs.text("platform"))?,
+    };
+    let root = spool(&state, request.into_body()).await?;
+    let id = state.images.import(&by, root, import).await?;
+    let line = ProgressLine::status(id).to_line();
+    Ok(with_type(StatusCode::OK, "application/json", Body::from(line)))
+}
+
+/// `freebsd/amd64`, or one of the two words; none where nothing was asked for.
+fn words_platform(text: &str) -> Result<Option<Platform>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut parts = text.split('/').map(str::to_ascii_lowercase);
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next());
+    let unknown = || {
+        let words = format!("{text:?}: unknown operating system or architecture: invalid argument");
+        ApiError::bad_request(words)
+    };
+    let own = super::system::architecture().to_owned();
+    let (os, architecture) = match second {
+        Some(second) => (first, second),
+        None if SYSTEMS.contains(&first.as_str()) => (first, own),
+        None => return Err(unknown()),
+    };
+    let architecture = match architecture.as_str() {
+        "x86_64" | "x86-64" => "amd64".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        known if ARCHITECTURES.contains(&known) => architecture,
+        _ => return Err(unknown()),
+    };
+    let variant = parts.next().unwrap_or_default();
+    if parts.next().is_some() || !SYSTEMS.contains(&os.as_str()) {
+        return Err(unknown());
+    }
+    Ok(Some(Platform {
+        os,
+        architecture,
+        variant,
+        ..Platform::default()
+    }))
+}
+
+/// A query whose names may stand several times.
+struct Pairs<'a>(&'a [(String, String)]);
+
+impl<'a> Pairs<'a> {
+    fn all(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0
+            .iter()
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The first counts, as in dockerd.
+    fn text(&self, name: &'a str) -> &'a str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    fn flag(&self, name: &'a str) -> bool {
+        docker_api::query::truthy(self.text(name))
+    }
+}
+
+/// Writes a request's body to a file of the daemon's own.
+async fn spool(state: &State, body: Body) -> Result<Spool, ApiError> {
+    let internal = |error: Error| ApiError::internal(error.to_string());
+    let (spool, file) = Spool::create(&state.settings.state_dir.join("tmp")).map_err(internal)?;
+    let mut file = tokio::fs::File::from_std(file);
+    match copy(body, &mut file, UPLOAD_BYTES_MAX).await.map_err(internal)? {
+        Copied::Whole => Ok(spool),
+        Copied::TooLong => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "http: request body too large",
+        )),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Copied {
+    Whole,
+    TooLong,
+}
+
+async fn copy(mut body: Body, to: &mut tokio::fs::File, bytes_max: u64) -> IoResult<Copied> {
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Error::other)?.into_data() else {
+            continue;
+        };
+        bytes += data.len() as u64;
+        if bytes > bytes_max {
+            return Ok(Copied::TooLong);
+        }
+        to.write_all(&data).await?;
+    }
+    to.flush().await?;
+    Ok(Copied::Whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_of_import_are_read_as_dockerd_reads_them() {
+        let read = |text| words_platform(text).map_err(|error| error.message);
+        let shown =
+            |text| read(text).map(|p| p.map(|p| format!("{} {} {}", p.os, p.architecture, p.variant)));
+        assert_eq!(shown(""), Ok(None));
+        assert_eq!(shown("FreeBSD/x86_64"), Ok(Some("freebsd amd64 ".to_owned())));
+        assert_eq!(shown("linux/arm/v7"), Ok(Some("linux arm v7".to_owned())));
+        let own = crate::edge::system::architecture();
+        assert_eq!(shown("linux"), Ok(Some(format!("linux {own} "))));
+        for odd in ["zz", "linux/zz", "zz/amd64", "linux/arm/v7/x"] {
+            let words = format!("{odd:?}: unknown operating system or architecture: invalid argument");
+            assert_eq!(read(odd).unwrap_err(), words);
+        }
+    }
+
+    #[test]
+    fn older_api_versions_show_what_they_showed() {
+        let mut summary = ImageSummary {
+            size: 5,
+            ..ImageSummary::default()
+        };
+        adapt_summary(&mut summary, ApiVersion::new(1, 43));
+        assert_eq!((summary.virtual_size, summary.repo_tags.len()), (5, 0));
+        adapt_summary(&mut summary, ApiVersion::new(1, 42));
+        assert_eq!(summary.repo_tags, ["<none>:<none>"]);
+        let mut shown = ImageInspect {
+            config: Some(Default::default()),
+            ..ImageInspect::default()
+        };
+        adapt_inspect(&mut shown, ApiVersion::new(1, 50));
+        assert_eq!(
+            shown,
+            ImageInspect {
+                config: Some(Default::default()),
+                ..ImageInspect::default()
+            }
+        );
+        adapt_inspect(&mut shown, ApiVersion::new(1, 44));
+        assert!(shown.container_config.is_some() && shown.config.unwrap().before_1_50.is_some());
+        assert!(shown.created.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_upload_over_the_limit_is_cut_off() {
+        let (spool, file) = Spool::create(&std::env::temp_dir()).unwrap();
+        let mut file = tokio::fs::File::from_std(file);
+        assert_eq!(
+            copy(Body::from("12345"), &mut file, 4).await.unwrap(),
+            Copied::TooLong
+        );
+        assert_eq!(
+            copy(Body::from("12345"), &mut file, 5).await.unwrap(),
+            Copied::Whole
+        );
+        assert_eq!(std::fs::read(spool.path()).unwrap(), b"12345");
+    }
+}

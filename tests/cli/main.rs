@@ -1,0 +1,24 @@
+//! The docker command, end to end: each test types commands as people do and looks at what they print, how they end, and
+//! what is there afterwards. All share one `cellblock dev`, which is checked for leftovers when the last test is done.
+//!
+//! `CELLBLOCK_TEST_SOCKET=/path/docker.sock cargo test -p system-tests --test cli` puts the same tests to another daemon, such
+//! as a real dockerd, to see whether they expect what it does.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what is not as expected fails the test"
+)]
+
+mod basics;
+mod build;
+mod copy;
+mod errors;
+mod exec;
+mod folder;
+mod images;
+mod lifecycle;
+mod network;
+mod run;
+mod streams;
