@@ -5,14 +5,9 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use system_tests::docker::Docker;
+use system_tests::saved::{Image, digest};
 use system_tests::tarball::Tarball;
 use system_tests::{busybox, docker};
-
-/// What `sha256sum` says.
-fn sha256(bytes: &[u8]) -> String {
-    let said = piped("sha256sum", &[], bytes);
-    String::from_utf8(said).unwrap()[..64].to_owned()
-}
 
 fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
@@ -25,26 +20,11 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// An archive as `docker save` writes it: a configuration, layers in order, and the manifest with tags.
+/// An image whose layers stand in its archive as they are, or in another form.
 fn saved(tags: &[&str], layers: &[Vec<u8>], stored: &[Vec<u8>]) -> Vec<u8> {
-    let digests: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
-    let config = json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "created": "2025-01-02T03:04:05Z",
-        "config": { "Cmd": ["/bin/sh"], "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/w" },
-        "rootfs": { "type": "layers", "diff_ids": digests },
-        "history": layers.iter().map(|_| json!({ "created_by": "a test" })).collect::<Vec<_>>(),
-    })
-    .to_string();
-    let config_name = format!("{}.json", sha256(config.as_bytes()));
-    let names: Vec<String> = (0..layers.len()).map(|at| format!("{at}/layer.tar")).collect();
-    let manifest = json!([{ "Config": config_name, "RepoTags": tags, "Layers": names }]).to_string();
-    let mut archive = Tarball::new().file(&config_name, config);
-    for (name, layer) in names.iter().zip(stored) {
-        archive = archive.file(name, layer);
-    }
-    archive.file("manifest.json", manifest).finish()
+    let digests = layers.iter().map(|layer| digest(layer)).collect();
+    let config = json!({ "Cmd": ["/bin/sh"], "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/w" });
+    Image { tags: tags.to_vec(), config, digests, stored: stored.to_vec() }.archive()
 }
 
 fn base_layer() -> Vec<u8> {
@@ -86,7 +66,7 @@ fn load_takes_layers_one_over_the_other() {
     let inspected: Value = serde_json::from_str(&docker.ok("image inspect img-load:2")).unwrap();
     let image = &inspected[0];
     assert_eq!(image["RepoTags"], json!(["img-load:1", "img-load:2"]));
-    assert_eq!(image["RootFS"]["Layers"][1], json!(format!("sha256:{}", sha256(&layers[1]))));
+    assert_eq!(image["RootFS"]["Layers"][1], json!(digest(&layers[1])));
     assert_eq!((&image["Os"], &image["Architecture"]), (&json!("linux"), &json!("amd64")));
     assert_eq!(image["Config"]["WorkingDir"], json!("/w"));
     assert_eq!(image["Created"], json!("2025-01-02T03:04:05Z"));

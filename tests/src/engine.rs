@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,7 @@ impl Engine {
     fn start_in(dir: &Path) -> Engine {
         let log = dir.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
+        let earlier = usize::try_from(file.metadata().unwrap().len()).unwrap();
         let launcher = Command::new(programs::path("cellblock"))
             .arg("dev")
             .arg(dir)
@@ -65,7 +66,7 @@ impl Engine {
             .unwrap();
         let mut engine = Engine { dir: dir.to_path_buf(), log, launcher, ended: false, interfaces: String::new() };
         let host = format!("DOCKER_HOST=unix://{}/docker.sock", dir.display());
-        engine.wait_for("the line with DOCKER_HOST", |engine| engine.log().contains(&host));
+        engine.wait_for("the line with DOCKER_HOST", |engine| engine.log()[earlier..].contains(&host));
         engine.interfaces = interface_prefix(&engine.socket());
         engine
     }
@@ -205,6 +206,9 @@ impl Drop for Engine {
 /// The engine that all tests of one program use, stopped and checked when the program ends.
 static SHARED: Mutex<Option<Engine>> = Mutex::new(None);
 
+/// Set while the shared engine is being started, and for good where that panics.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
 /// An engine for tests that leave each other alone; started by the first of them, with the base image.
 ///
 /// # Errors
@@ -215,12 +219,17 @@ pub fn shared(name: &str) -> Result<PathBuf, String> {
         let is_there = http::get(&socket, &format!("/images/{BASE_IMAGE}/json")).status == 200;
         return if is_there { Ok(socket) } else { import_base(&socket).map(|()| socket) };
     }
-    let mut shared = SHARED.lock().expect("`cellblock dev` did not start, see the first test that failed");
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = &*shared {
         return Ok(engine.socket());
     }
     busybox::root()?;
-    let engine = Engine::start(name)?;
+    // Once is enough to know.
+    let failed_before = HAS_FAILED.swap(true, Ordering::Relaxed);
+    assert!(!failed_before, "`cellblock dev` did not start, see the first test that failed");
+    let engine = Engine::start(name);
+    HAS_FAILED.store(false, Ordering::Relaxed);
+    let engine = engine?;
     engine.import_base()?;
     let socket = engine.socket();
     *shared = Some(engine);
@@ -249,10 +258,10 @@ fn import_base(socket: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The name of the default bridge begins as all interfaces of an installation do: `cb` and four digits.
+/// `cb` and the first four digits of the installation's id.
 fn interface_prefix(socket: &Path) -> String {
-    let network = http::get(socket, "/networks/bridge").json();
-    let bridge = network["Options"]["com.docker.network.bridge.name"].as_str().unwrap_or_default();
-    assert!(bridge.starts_with("cb"), "the default bridge is {bridge:?}: {network}");
-    bridge.chars().take(6).collect()
+    let info = http::get(socket, "/info").json();
+    let id = info["ID"].as_str().unwrap_or_default();
+    assert!(id.len() >= 4, "no installation id: {info}");
+    format!("cb{}", &id[..4])
 }

@@ -22,6 +22,7 @@ pub mod http;
 pub mod proc;
 pub mod programs;
 pub mod repository;
+pub mod saved;
 pub mod source;
 #[allow(unsafe_code, reason = "atexit(3)")]
 mod sys;

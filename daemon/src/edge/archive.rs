@@ -5,8 +5,7 @@ use super::body::{channel, empty, with_type};
 use super::error::ApiError;
 use super::params::{Params, Read};
 use crate::kernel::limits::OUTPUT_CHUNK_BYTES;
-use crate::services::Failure;
-use crate::services::containers::copy::Tree;
+use crate::services::containers::copy::{CopyOwner, Tree};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State as Shared};
@@ -77,7 +76,7 @@ async fn fetch(
     let path = path_of(&params)?;
     let tree = state.containers.tree(&by, &id).await?;
     let stat = tree.stat(path).await?;
-    let packing = tree.pack(path).await?;
+    let packing = tree.pack(path, &stat).await?;
     let (sender, body) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(send(tree, packing, sender));
     let mut response = with_type(StatusCode::OK, "application/x-tar", channel(body));
@@ -107,15 +106,12 @@ async fn put(
     request: Request,
 ) -> Result<Response, ApiError> {
     let path = path_of(&params)?.to_owned();
-    if params.flag("copyUIDGID") {
-        let text = "the archive option (copyUIDGID) of cp is not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
-    }
+    let owner = if params.flag("copyUIDGID") { CopyOwner::Container } else { CopyOwner::Archive };
     let replace = if params.flag("noOverwriteDirNonDir") { Replace::KeepKinds } else { Replace::Allowed };
     let tree = state.containers.tree(&by, &id).await?;
     let stream = Body::into_data_stream(request.into_body()).map_err(std::io::Error::other);
     let reader = StreamReader::new(stream);
-    tree.unpack(&path, replace, Box::pin(reader)).await?;
+    tree.unpack(&path, replace, owner, Box::pin(reader)).await?;
     Ok(empty(StatusCode::OK))
 }
 

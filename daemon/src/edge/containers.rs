@@ -247,6 +247,7 @@ async fn attach_to(
         detach,
         past,
     };
+    state.containers.attached(&container);
     let version = hijack::version_of(&request);
     Ok(hijack::answer(request, streams, version))
 }

@@ -125,8 +125,7 @@ async fn inspect(
     Path(id): Path<String>,
 ) -> Answer {
     let exec = state.containers.exec(&by, &id).await?;
-    let now = *exec.state.lock().unwrap_or_else(PoisonError::into_inner);
-    let (running, exit_code, pid) = match now {
+    let (running, exit_code, pid) = match exec.now() {
         ExecState::Created | ExecState::Starting => (false, None, 0),
         ExecState::Running { pid } => (true, None, pid),
         ExecState::Ended { exit_code, pid } => (false, Some(exit_code), pid),

@@ -5,7 +5,7 @@ use super::body::{channel, with_type};
 use super::error::ApiError;
 use super::params::{Params, Read};
 use crate::services::Failure;
-use crate::services::processes::logs::{LogEntry, LogQuery, read};
+use crate::services::processes::logs::{Follow, LogEntry, LogQuery, read};
 use axum::extract::{Extension, Path, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -51,7 +51,7 @@ pub(super) async fn logs(
     };
     let follow = if params.flag("follow") {
         let changes = state.containers.hub(&container.id).await?.log_changes();
-        Some((changes, state.containers.is_over(&container.id).await?))
+        Some(Follow { changes, over: Box::pin(state.containers.over(&container.id).await?) })
     } else {
         None
     };

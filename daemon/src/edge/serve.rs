@@ -6,10 +6,13 @@ use super::error::ApiError;
 use crate::kernel::limits::{CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use docker_api::version::{ApiVersion, VersionRefused};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::Principal;
@@ -19,7 +22,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tower_service::Service;
 
 /// How long a client may take to send a request's head. Clients are on this host; a stalled one holds a connection.
@@ -27,6 +30,13 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept, so that a shortage of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Chunks of a request body between the connection and its handler.
+const BODY_CHUNKS_AHEAD: usize = 4;
+
+/// Bytes of a body that are read and dropped after its handler has answered. Clients look at the answer within that much;
+/// one that sends on is cut off.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What every answer says of the server.
 #[derive(Debug)]
@@ -107,12 +117,45 @@ async fn answer(
     }
     parts.extensions.insert(version);
     parts.extensions.insert(principal);
-    let request = Request::from_parts(parts, Body::new(body));
+    let body = if parts.headers.contains_key(header::UPGRADE) { Body::new(body) } else { read_on(body) };
+    let request = Request::from_parts(parts, body);
     let response = match router.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     decorate(response, banner)
+}
+
+/// A body that goes on being read after its handler lost interest: a client that is still sending when the answer is an
+/// error would see a broken pipe in its place.
+fn read_on(mut body: Incoming) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, hyper::Error>>(BODY_CHUNKS_AHEAD);
+    tokio::spawn(async move {
+        let mut left = DRAINED_BYTES_MAX;
+        while let Some(frame) = body.frame().await {
+            let bytes = match frame.map(|frame| frame.into_data().unwrap_or_default()) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let _ = sender.send(Err(error)).await;
+                    return;
+                }
+            };
+            let count = bytes.len();
+            if sender.send(Ok(bytes)).await.is_err() {
+                match left.checked_sub(count) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        }
+    });
+    Body::from_stream(unfold(receiver, |mut receiver| async move {
+        let chunk = receiver.recv().await?;
+        Some((chunk, receiver))
+    }))
 }
 
 /// Takes `/v1.44` off the path; a path without it means the newest version.

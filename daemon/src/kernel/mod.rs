@@ -13,6 +13,7 @@ use protocol::Principal;
 use protocol::names::{BadName, Label};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -25,12 +26,12 @@ pub fn main() -> ExitCode {
     let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = || {
-        // PANIC: without threads there is no daemon; the launcher says what it saw and tries again.
         #[expect(clippy::expect_used)]
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
             .enable_all()
             .build()
+            // PANIC: without threads there is no daemon; the launcher says what it saw and tries again.
             .expect("the runtime cannot be started");
         runtime
     };
@@ -47,6 +48,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let control = inherited(std::io::stdin().as_fd(), "standard input")?;
     let listener = UnixListener::from(inherited(std::io::stdout().as_fd(), "standard output")?);
     let (supervisor, mut stop) = supervisor::Supervisor::start(control).await?;
+    empty_temporary(&settings.state_dir.join("tmp"))?;
     let kernel = wiring::wire(settings, &supervisor).await?;
     reconcile::reconcile(&kernel, supervisor.kept).await;
     let state = kernel.edge_state();
@@ -58,6 +60,15 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     serving.abort();
     reconcile::stop_everything(&kernel).await;
     Ok(())
+}
+
+/// What a killed daemon was receiving is of no use to this one.
+fn empty_temporary(directory: &Path) -> Result<(), StartError> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    Ok(std::fs::create_dir_all(directory)?)
 }
 
 fn inherited(descriptor: impl AsFd, name: &'static str) -> Result<OwnedFd, StartError> {

@@ -6,9 +6,9 @@
 use crate::error::failed;
 use crate::extract::WHITEOUT_PREFIX;
 use crate::host;
-use crate::pack::{Packer, Rules, directory_entry, join, shown};
+use crate::pack::{Packer, Rules, directory_entry};
 use crate::tar::{Entry, Kind, Time};
-use crate::tree::{Meta, TREE_DEPTH_MAX, names, open_directory, open_file};
+use crate::tree::{Meta, check_depth, join, names, open_directory, open_file, shown};
 use crate::worker::Tally;
 use helper_runtime::beneath::Root;
 use protocol::Answer;
@@ -67,9 +67,7 @@ struct Comparison<W> {
 impl<W: Write> Comparison<W> {
     fn directory(&mut self, now: &OwnedFd, before: Option<&OwnedFd>, path: &[u8]) -> Answer<()> {
         let shown = shown(path);
-        if self.above.len() > TREE_DEPTH_MAX {
-            return Err(failed("openat", shown)(Errno::NAMETOOLONG));
-        }
+        check_depth(path)?;
         for name in both_names(now, before).map_err(failed("readdir", shown))? {
             let path = join(path, &name);
             if !self.packer.skips(&path) {
@@ -122,8 +120,7 @@ impl<W: Write> Comparison<W> {
 
     fn added(&mut self, now: &OwnedFd, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
         self.write_above()?;
-        let depth = self.above.len();
-        self.packer.add_tree(now.as_fd(), name, meta, path, depth)
+        self.packer.add_tree(now, name, meta, path)
     }
 
     fn whiteout(&mut self, path: &[u8], name: &OsStr) -> Answer<()> {
@@ -160,16 +157,9 @@ fn owner_and_mode(meta: &Meta) -> (u32, u32, u32) {
 
 /// Whether two names that are not both directories look alike from outside.
 fn is_same(meta: &Meta, base: &Meta) -> bool {
-    let sizes = |meta: &Meta| {
-        if meta.kind == FileKind::Regular {
-            meta.size
-        } else {
-            0
-        }
-    };
     meta.kind == base.kind
         && owner_and_mode(meta) == owner_and_mode(base)
-        && sizes(meta) == sizes(base)
+        && meta.size == base.size
         && meta.device == base.device
         && same_time(meta.modified, base.modified)
 }

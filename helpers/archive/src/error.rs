@@ -1,6 +1,5 @@
 //! How failures are told. Where the content is at fault the text is dockerd's (28.5), which its clients know.
 
-use crate::tar::Fault;
 use protocol::names::Text;
 use protocol::{ErrorCode, HelperError};
 use rustix::io::Errno;
@@ -9,6 +8,12 @@ use std::path::Path;
 
 /// Characters of a path in an error's text: the rest of its line is for the step and the reason.
 const SHOWN_CHARACTERS_MAX: usize = 180;
+
+/// What the system says where a path that an archive chose cannot be made or found.
+#[rustfmt::skip]
+const BLAMES: [Errno; 8] = [
+    Errno::EXIST, Errno::INVAL, Errno::ISDIR, Errno::LOOP, Errno::NAMETOOLONG, Errno::NOENT, Errno::NOTDIR, Errno::XDEV,
+];
 
 /// The archive asks for something that is not done.
 pub(crate) fn bad(detail: impl AsRef<str>) -> HelperError {
@@ -24,51 +29,23 @@ pub(crate) fn quoted(name: &[u8]) -> String {
 pub(crate) fn failed<E: Into<Error>>(step: &str, path: &Path) -> impl Fn(E) -> HelperError {
     move |error| {
         let error = error.into();
-        let path: String = path
-            .display()
-            .to_string()
-            .chars()
-            .take(SHOWN_CHARACTERS_MAX)
-            .collect();
+        let path = path.display().to_string();
+        let path: String = path.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        let detail = Text::cut(&format!("{step} {path}: {}", reason(&error)));
         let told = HelperError::system(step, &error);
-        HelperError {
-            detail: Text::cut(&format!("{step} {path}: {}", reason(&error))),
-            ..told
-        }
+        HelperError { detail, ..told }
     }
 }
 
 /// For `map_err`: a step failed on a path that an archive chose. Most reasons are the archive's fault.
 pub(crate) fn refused<E: Into<Error>>(step: &str, path: &Path) -> impl Fn(E) -> HelperError {
     move |error| {
-        let told = failed(step, path)(error);
-        match told.errno.map(Errno::from_raw_os_error) {
-            Some(
-                Errno::EXIST
-                | Errno::INVAL
-                | Errno::ISDIR
-                | Errno::LOOP
-                | Errno::NAMETOOLONG
-                | Errno::NOENT
-                | Errno::NOTDIR
-                | Errno::XDEV,
-            ) => HelperError {
-                code: ErrorCode::BadContent,
-                ..told
-            },
-            Some(_) | None => told,
+        let mut told = failed(step, path)(error);
+        let blames_the_content = |errno: &i32| BLAMES.map(Errno::raw_os_error).contains(errno);
+        if told.errno.as_ref().is_some_and(blames_the_content) {
+            told.code = ErrorCode::BadContent;
         }
-    }
-}
-
-impl From<Fault> for HelperError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Io(error) => HelperError::system("read archive", &error),
-            Fault::UnexpectedEof | Fault::InvalidHeader | Fault::FieldTooLong | Fault::UnhandledType(_) => {
-                bad(fault.to_string())
-            }
-        }
+        told
     }
 }
 

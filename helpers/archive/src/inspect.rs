@@ -1,7 +1,7 @@
 //! Single paths: what one is, and the content of a small file.
 
 use crate::error::{bad, failed};
-use crate::tree::{Meta, find, open_file};
+use crate::tree::{find, open_file};
 use crate::worker::Tally;
 use helper_runtime::beneath::{Last, Root};
 use protocol::archive::{FileKind, PathStat};
@@ -13,9 +13,6 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-
-/// How much is read at once, in bytes.
-const COPY_BYTES: usize = 64 * 1024;
 
 /// What a path is; itself not followed, its parents followed inside the root.
 ///
@@ -54,34 +51,19 @@ pub(crate) fn read(root: &Root, path: &RelPath, bytes_max: u32, mut sink: impl W
     let asked = Path::new(path.as_str());
     let lost = |error| missing("openat", asked, error);
     let not_regular = || bad(format!("{path} is not a regular file"));
-    let (parent, name) = match root.locate(asked, Last::Follow) {
-        // The root itself.
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => return Err(not_regular()),
-        found => found.map_err(lost)?,
-    };
+    let resolved = root.resolve(asked, Last::Follow).map_err(lost)?;
+    let (place, meta) = find(root, &resolved).map_err(lost)?;
     // Looked at before it is opened: opening a device can have effects.
-    match Meta::of_name(&parent, &name).map_err(|errno| lost(errno.into()))? {
-        None => return Err(lost(Errno::NOENT.into())),
-        Some(meta) if meta.kind != FileKind::Regular => return Err(not_regular()),
-        Some(_) => {}
-    }
+    let place = place.filter(|_| meta.kind == FileKind::Regular);
+    let (parent, name) = place.ok_or_else(not_regular)?;
     let opened = open_file(&parent, &name).map_err(|errno| lost(errno.into()))?;
     let (content, _) = opened.ok_or_else(not_regular)?;
-    let mut content = content.take(u64::from(bytes_max));
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut tally = Tally {
+    let copied = std::io::copy(&mut content.take(u64::from(bytes_max)), &mut sink);
+    let content_bytes = copied.map_err(failed("read", asked))?;
+    Ok(Tally {
         entries: 1,
-        content_bytes: 0,
-    };
-    loop {
-        let count = content.read(&mut buffer).map_err(failed("read", asked))?;
-        if count == 0 {
-            return Ok(tally);
-        }
-        sink.write_all(&buffer[..count])
-            .map_err(|e| HelperError::system("write content", &e))?;
-        tally.content_bytes += count as u64;
-    }
+        content_bytes,
+    })
 }
 
 /// A path with a file in its middle does not exist either.

@@ -6,7 +6,7 @@
 use crate::error::{bad, failed, quoted};
 use crate::host;
 use crate::tar::{Entry, Kind, Writer};
-use crate::tree::{Meta, TREE_DEPTH_MAX, find, names, open_directory, open_file};
+use crate::tree::{Meta, check_depth, find, join, names, open_beneath, open_directory, open_file, shown};
 use crate::worker::Tally;
 use helper_runtime::beneath::Root;
 use protocol::archive::FileKind;
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -38,21 +38,18 @@ pub(crate) fn pack(root: &Root, path: &RelPath, name: &RelPath, sink: impl Write
     {
         if name.is_empty() {
             return Err(bad(format!(
-                "{path} is not a directory and has no name in the archive"
+                "{path} is no directory and has no name in the archive"
             )));
         }
-        packer.add(parent.as_fd(), last, &meta, name)?;
+        packer.add(parent, last, &meta, name)?;
         return packer.finish();
     }
-    let directory = match &place {
-        Some((parent, last)) => open_directory(parent, last).map_err(failed("openat", asked))?,
-        None => Some(root.open_dir("").map_err(failed("openat", asked))?),
-    };
+    let directory = open_beneath(root, asked).map_err(failed("openat", asked))?;
     let directory = directory.ok_or_else(|| failed("openat", asked)(Errno::NOENT))?;
     if !name.is_empty() {
         packer.write(&directory_entry(&meta, name))?;
     }
-    packer.add_content(&directory, name, 0)?;
+    packer.add_content(&directory, name)?;
     packer.finish()
 }
 
@@ -100,60 +97,39 @@ impl<W: Write> Packer<W> {
     }
 
     /// Adds a name of a directory with all below it, as `path`.
-    pub(crate) fn add_tree(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &OsStr,
-        meta: &Meta,
-        path: &[u8],
-        depth: usize,
-    ) -> Answer<()> {
+    pub(crate) fn add_tree(&mut self, dir: &OwnedFd, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
         if !self.descends_into(meta) {
-            return self.add(parent, name, meta, path);
+            return self.add(dir, name, meta, path);
         }
         // One that went away or became something else since it was looked at is left out.
-        let Some(directory) = open_directory(parent, name).map_err(failed("openat", shown(path)))? else {
-            return Ok(());
-        };
-        self.add(parent, name, meta, path)?;
-        self.add_content(&directory, path, depth + 1)
+        let opened = open_directory(dir, name).map_err(failed("openat", shown(path)))?;
+        opened.map_or(Ok(()), |opened| {
+            self.add(dir, name, meta, path)?;
+            self.add_content(&opened, path)
+        })
     }
 
     /// Adds what is in a directory whose path in the archive is `path`.
-    pub(crate) fn add_content(&mut self, directory: &OwnedFd, path: &[u8], depth: usize) -> Answer<()> {
+    pub(crate) fn add_content(&mut self, directory: &OwnedFd, path: &[u8]) -> Answer<()> {
         let shown = shown(path);
-        if depth > TREE_DEPTH_MAX {
-            return Err(failed("openat", shown)(Errno::NAMETOOLONG));
-        }
+        check_depth(path)?;
         for name in names(directory).map_err(failed("readdir", shown))? {
             let path = join(path, &name);
-            if self.skips(&path) {
-                continue;
-            }
             let meta = Meta::of_name(directory, &name).map_err(failed("statat", shown))?;
-            if let Some(meta) = meta {
-                self.add_tree(directory.as_fd(), &name, &meta, &path, depth)?;
+            if let Some(meta) = meta.filter(|_| !self.skips(&path)) {
+                self.add_tree(directory, &name, &meta, &path)?;
             }
         }
         Ok(())
     }
 
     /// Adds one name, without what is below it. A name that went away meanwhile is left out.
-    pub(crate) fn add(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &OsStr,
-        meta: &Meta,
-        path: &[u8],
-    ) -> Answer<()> {
-        if self
-            .rules
-            .reserved
-            .is_some_and(|prefix| name.as_bytes().starts_with(prefix))
-        {
+    fn add(&mut self, dir: &OwnedFd, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
+        let reserved = self.rules.reserved;
+        if reserved.is_some_and(|prefix| name.as_bytes().starts_with(prefix)) {
+            let path = quoted(path);
             return Err(bad(format!(
-                "{} cannot be part of a layer: its name is that of a whiteout",
-                quoted(path)
+                "{path} cannot be part of a layer: its name is that of a whiteout"
             )));
         }
         // One name means another file that took over the number of a removed one.
@@ -162,15 +138,13 @@ impl<W: Write> Packer<W> {
             .get(&(meta.file_system, meta.inode))
             .filter(|_| meta.has_more_names);
         if let Some(first) = first {
-            let link = first.clone();
-            return self.write(&Entry {
-                link,
-                ..new_entry(Kind::HardLink, meta, path)
-            });
+            let mut entry = new_entry(Kind::HardLink, meta, path);
+            entry.link.clone_from(first);
+            return self.write(&entry);
         }
         match meta.kind {
-            FileKind::Regular => self.add_file(parent, name, path),
-            FileKind::Symlink => self.add_symlink(parent, name, meta, path),
+            FileKind::Regular => self.add_file(dir, name, path),
+            FileKind::Symlink => self.add_symlink(dir, name, meta, path),
             FileKind::Directory => self.write(&directory_entry(meta, path)),
             FileKind::Fifo => self.write_first(meta, &new_entry(Kind::Fifo, meta, path)),
             FileKind::CharacterDevice => {
@@ -202,38 +176,29 @@ impl<W: Write> Packer<W> {
         Ok(self.tally)
     }
 
-    fn add_symlink(&mut self, parent: BorrowedFd<'_>, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
-        match rustix::fs::readlinkat(parent, name, Vec::new()) {
+    fn add_symlink(&mut self, dir: &OwnedFd, name: &OsStr, meta: &Meta, path: &[u8]) -> Answer<()> {
+        let mut entry = new_entry(Kind::Symlink, meta, path);
+        match rustix::fs::readlinkat(dir, name, Vec::new()) {
             Ok(target) => {
-                let link = target.as_bytes().to_vec();
-                self.write_first(
-                    meta,
-                    &Entry {
-                        link,
-                        ..new_entry(Kind::Symlink, meta, path)
-                    },
-                )
+                entry.link = target.into_bytes();
+                self.write_first(meta, &entry)
             }
             Err(Errno::NOENT | Errno::INVAL) => Ok(()),
             Err(errno) => Err(failed("readlinkat", shown(path))(errno)),
         }
     }
 
-    fn add_file(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Answer<()> {
+    fn add_file(&mut self, dir: &OwnedFd, name: &OsStr, path: &[u8]) -> Answer<()> {
         let shown = shown(path);
-        let Some((file, meta)) = open_file(parent, name).map_err(failed("openat", shown))? else {
+        let Some((file, meta)) = open_file(dir, name).map_err(failed("openat", shown))? else {
             return Ok(());
         };
+        let mut entry = new_entry(Kind::Regular, &meta, path);
         let capability = host::capability(file.as_fd()).map_err(failed("fgetxattr", shown))?;
-        let xattrs = capability
-            .map(|value| (host::CAPABILITY.to_vec(), value))
-            .into_iter()
-            .collect();
-        let entry = Entry {
-            xattrs,
-            size: meta.size,
-            ..new_entry(Kind::Regular, &meta, path)
-        };
+        entry
+            .xattrs
+            .extend(capability.map(|value| (host::CAPABILITY.to_vec(), value)));
+        entry.size = meta.size;
         self.write_first(&meta, &entry)?;
         self.copy(file, meta.size, shown)?;
         self.tally.content_bytes += meta.size;
@@ -257,38 +222,12 @@ pub(crate) fn directory_entry(meta: &Meta, path: &[u8]) -> Entry {
     new_entry(Kind::Directory, meta, &[path, b"/"].concat())
 }
 
-/// A path in the archive, for people.
-pub(crate) fn shown(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
-/// The path of a name below a directory.
-pub(crate) fn join(directory: &[u8], name: &OsStr) -> Vec<u8> {
-    if directory.is_empty() {
-        name.as_bytes().to_vec()
-    } else {
-        [directory, b"/", name.as_bytes()].concat()
-    }
-}
-
 /// An entry without content. The archive keeps whole seconds, as dockerd's do.
 fn new_entry(kind: Kind, meta: &Meta, name: &[u8]) -> Entry {
-    let Meta {
-        mode,
-        uid,
-        gid,
-        modified,
-        device,
-        ..
-    } = *meta;
-    Entry {
-        mode,
-        uid,
-        gid,
-        modified,
-        device,
-        ..Entry::new(kind, name.to_vec())
-    }
+    let mut entry = Entry::new(kind, name.to_vec());
+    (entry.mode, entry.uid, entry.gid) = (meta.mode, meta.uid, meta.gid);
+    (entry.modified, entry.device) = (meta.modified, meta.device);
+    entry
 }
 
 fn write_failed(error: std::io::Error) -> HelperError {

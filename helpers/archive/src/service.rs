@@ -1,10 +1,10 @@
 //! From a request to a tree: open the mount point, then answer at once or start a worker.
 
-use crate::worker::Workers;
+use crate::worker::{Job, Workers};
 use crate::{difference, extract, host, inspect, pack};
 use helper_runtime::beneath::Root;
 use helper_runtime::serve::{Reply, Service};
-use protocol::archive::{Extract, Owner, Request, Response};
+use protocol::archive::{Owner, Request, Response};
 use protocol::handshake::{HelperKind, HostFacts};
 use protocol::names::{Label, MountName, Text};
 use protocol::policy::{ArchivePolicy, Policy};
@@ -42,13 +42,10 @@ impl Archive {
     /// `InvalidData` for another helper's policy, else what opening the mount root gives.
     pub fn open(policy: Policy) -> Result<Self> {
         let Policy::Archive(ArchivePolicy { mount_root }) = policy else {
-            return Err(Error::new(
-                ErrorKind::InvalidData,
-                "the policy is another helper's",
-            ));
+            return Err(invalid("the policy is another helper's"));
         };
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
-        let release = Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?;
+        let release = Label::new(release).map_err(|rule| invalid(rule.0))?;
         limit(Resource::As, MEMORY_BYTES_MAX)?;
         limit(Resource::Nofile, DESCRIPTORS_MAX)?;
         // Modes are the archive's, whole, from the first moment: see the making of device nodes.
@@ -69,26 +66,40 @@ impl Archive {
     }
 
     fn mount(&self, name: &MountName) -> Answer<Root> {
-        let step = || format!("open mount point {name}");
-        self.mounts
-            .child(name.as_str())
-            .map_err(|error| HelperError::system(step(), &error))
+        let step = format!("open mount point {name}");
+        let opened = self.mounts.child(name.as_str());
+        opened.map_err(|error| HelperError::system(step, &error))
     }
 
-    fn extract(&mut self, request: Extract, stream: OwnedFd, outcome: OwnedFd) -> Answer<()> {
-        if let Owner::Fixed { uid, gid } = request.owner
-            && (uid == u32::MAX || gid == u32::MAX)
-        {
-            // chown(2) takes this number as "leave it".
-            return Err(HelperError::new(
-                ErrorCode::Refused,
-                "no user or group has the id 4294967295",
-            ));
-        }
-        let root = self.mount(&request.root)?;
-        let stream = BufReader::with_capacity(STREAM_BYTES, File::from(stream));
-        self.workers
-            .start(outcome, move || extract::extract(&root, &request, stream))
+    /// What the worker is to do.
+    fn job(&self, request: Request, stream: File) -> Answer<Job> {
+        let written = |stream| BufWriter::with_capacity(STREAM_BYTES, stream);
+        Ok(match request {
+            Request::Extract(request) => {
+                check_owner(request.owner)?;
+                let root = self.mount(&request.root)?;
+                let stream = BufReader::with_capacity(STREAM_BYTES, stream);
+                Box::new(move || extract::extract(&root, &request, stream))
+            }
+            Request::Pack { root, path, name } => {
+                let (root, stream) = (self.mount(&root)?, written(stream));
+                Box::new(move || pack::pack(&root, &path, &name, stream))
+            }
+            Request::PackDifference { root, base, skip } => {
+                let (root, stream) = (self.mount(&root)?, written(stream));
+                let base = base.map(|base| self.mount(&base)).transpose()?;
+                Box::new(move || difference::pack_difference(&root, base.as_ref(), skip.as_slice(), stream))
+            }
+            Request::Read {
+                root,
+                path,
+                bytes_max: limit,
+            } => {
+                let root = self.mount(&root)?;
+                Box::new(move || inspect::read(&root, &path, limit, stream))
+            }
+            Request::Stat { .. } => return Err(wrong_descriptors()),
+        })
     }
 }
 
@@ -122,53 +133,24 @@ impl Service for Archive {
     fn describe(request: &Request) -> (&'static str, String) {
         match request {
             Request::Extract(extract) => ("Extract", format!("{} /{}", extract.root, extract.path)),
-            Request::Pack { root, path, name: _ } => ("Pack", format!("{root} /{path}")),
-            Request::PackDifference { root, base, skip: _ } => {
+            Request::Pack { root, path, .. } => ("Pack", format!("{root} /{path}")),
+            Request::PackDifference { root, base, .. } => {
                 let base = base.as_ref().map_or("-", MountName::as_str);
                 ("PackDifference", format!("{root} {base}"))
             }
             Request::Stat { root, path } => ("Stat", format!("{root} /{path}")),
-            Request::Read {
-                root,
-                path,
-                bytes_max: _,
-            } => ("Read", format!("{root} /{path}")),
+            Request::Read { root, path, .. } => ("Read", format!("{root} /{path}")),
         }
     }
 
     fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
-        let mut fds = fds.into_iter();
-        let mut next = || {
-            let missing = || HelperError::new(ErrorCode::BadDescriptors, "a descriptor is missing");
-            fds.next().ok_or_else(missing)
-        };
-        match request {
-            Request::Extract(request) => self.extract(request, next()?, next()?)?,
-            Request::Pack { root, path, name } => {
-                let (root, sink, outcome) = (self.mount(&root)?, buffered(next()?), next()?);
-                self.workers
-                    .start(outcome, move || pack::pack(&root, &path, &name, sink))?;
-            }
-            Request::PackDifference { root, base, skip } => {
-                let (root, sink, outcome) = (self.mount(&root)?, buffered(next()?), next()?);
-                let base = base.map(|base| self.mount(&base)).transpose()?;
-                let job = move || difference::pack_difference(&root, base.as_ref(), skip.as_slice(), sink);
-                self.workers.start(outcome, job)?;
-            }
-            Request::Stat { root, path } => {
-                let found = inspect::stat(&self.mount(&root)?, &path)?;
-                return Ok(Reply::from(Response::Stat(found)));
-            }
-            Request::Read {
-                root,
-                path,
-                bytes_max,
-            } => {
-                let (root, sink, outcome) = (self.mount(&root)?, File::from(next()?), next()?);
-                self.workers
-                    .start(outcome, move || inspect::read(&root, &path, bytes_max, sink))?;
-            }
+        if let Request::Stat { root, path } = &request {
+            let found = inspect::stat(&self.mount(root)?, path)?;
+            return Ok(Reply::from(Response::Stat(found)));
         }
+        let [stream, outcome] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| wrong_descriptors())?;
+        let job = self.job(request, File::from(stream))?;
+        self.workers.start(outcome, job)?;
         Ok(Reply::from(Response::Started))
     }
 
@@ -177,19 +159,30 @@ impl Service for Archive {
     }
 }
 
-fn buffered(sink: OwnedFd) -> BufWriter<File> {
-    BufWriter::with_capacity(STREAM_BYTES, File::from(sink))
+/// Refuses the id that chown(2) takes as "leave it".
+fn check_owner(owner: Owner) -> Answer<()> {
+    match owner {
+        Owner::Fixed { uid, gid } if uid == u32::MAX || gid == u32::MAX => {
+            let nobody = "nobody has the id 4294967295";
+            Err(HelperError::new(ErrorCode::Refused, nobody))
+        }
+        Owner::Fixed { .. } | Owner::FromArchive => Ok(()),
+    }
+}
+
+fn wrong_descriptors() -> HelperError {
+    let needed = "a worker needs a stream and an outcome";
+    HelperError::new(ErrorCode::BadDescriptors, needed)
+}
+
+fn invalid(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, what)
 }
 
 /// Sets a limit, within what the launcher left.
 fn limit(resource: Resource, wanted: u64) -> Result<()> {
     let hard = getrlimit(resource).maximum;
     let limit = Some(hard.map_or(wanted, |hard| hard.min(wanted)));
-    Ok(setrlimit(
-        resource,
-        Rlimit {
-            current: limit,
-            maximum: limit,
-        },
-    )?)
+    let (current, maximum) = (limit, limit);
+    Ok(setrlimit(resource, Rlimit { current, maximum })?)
 }

@@ -1,7 +1,9 @@
 //! Looking at trees: what a name is, and which names a directory holds.
 
+use crate::error::failed;
 use crate::tar::Time;
 use helper_runtime::beneath::Root;
+use protocol::Answer;
 use protocol::archive::FileKind;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::{Errno, Result};
@@ -14,18 +16,6 @@ use std::path::Path;
 /// Deepest tree that is walked, in directories: the longest path that can be named has this many parts. Each open level
 /// costs one descriptor.
 pub(crate) const TREE_DEPTH_MAX: usize = 512;
-
-/// Opening a directory: never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-/// Opening a file to read it: never through a link, never waiting for the other end of a pipe.
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,29 +56,22 @@ impl Meta {
     }
 
     fn from_stat(stat: &Stat) -> Self {
-        let nanoseconds = |part| u32::try_from(part).unwrap_or(0);
-        let is_device = |kind| matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
         let kind = kind(FileType::from_raw_mode(stat.st_mode));
-        let number = stat.st_rdev;
+        let time = |seconds, part| Time {
+            seconds,
+            nanoseconds: u32::try_from(part).unwrap_or(0),
+        };
+        let is_device = matches!(kind, FileKind::CharacterDevice | FileKind::BlockDevice);
+        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         Meta {
             kind,
             mode: permissions(stat),
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: Time {
-                seconds: stat.st_mtime,
-                nanoseconds: nanoseconds(stat.st_mtime_nsec),
-            },
-            changed: Time {
-                seconds: stat.st_ctime,
-                nanoseconds: nanoseconds(stat.st_ctime_nsec),
-            },
-            device: if is_device(kind) {
-                (rustix::fs::major(number), rustix::fs::minor(number))
-            } else {
-                (0, 0)
-            },
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+            changed: time(stat.st_ctime, stat.st_ctime_nsec),
+            device: if is_device { device } else { (0, 0) },
             file_system: stat.st_dev,
             inode: stat.st_ino,
             has_more_names: stat.st_nlink > 1,
@@ -111,19 +94,32 @@ pub(crate) fn find(root: &Root, path: &Path) -> std::io::Result<(Option<(OwnedFd
     Ok((Some((parent, name)), meta))
 }
 
+/// Opens the directory at a path beneath a root, as [`open_directory`] does.
+pub(crate) fn open_beneath(root: &Root, path: &Path) -> std::io::Result<Option<OwnedFd>> {
+    if path.as_os_str().is_empty() {
+        return root.open_dir(path).map(Some);
+    }
+    let (parent, name) = root.parent(path)?;
+    Ok(open_directory(parent, &name)?)
+}
+
 /// Opens a directory in a directory. `None` where no directory has the name, or none any more: a link is not followed.
 pub(crate) fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<Option<OwnedFd>> {
-    unless_gone(openat(parent, name, DIRECTORY, Mode::empty()))
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    unless_gone(openat(parent, name, flags, Mode::empty()))
 }
 
 /// Opens a regular file in a directory for reading. `None` where none has the name, or none any more.
 pub(crate) fn open_file(parent: impl AsFd, name: &OsStr) -> Result<Option<(File, Meta)>> {
-    let Some(opened) = unless_gone(openat(parent, name, FILE, Mode::empty()))? else {
-        return Ok(None);
-    };
+    // Without NONBLOCK a pipe that took the name would keep the opener waiting for its other end.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = unless_gone(openat(parent, name, flags, Mode::empty()))?;
     // What was opened counts, not what was seen under the name before.
-    let meta = Meta::of(&opened)?;
-    Ok((meta.kind == FileKind::Regular).then(|| (File::from(opened), meta)))
+    let known = opened
+        .map(|opened| Ok((Meta::of(&opened)?, opened)))
+        .transpose()?;
+    let regular = known.filter(|(meta, _)| meta.kind == FileKind::Regular);
+    Ok(regular.map(|(meta, opened)| (File::from(opened), meta)))
 }
 
 fn unless_gone(opened: Result<OwnedFd>) -> Result<Option<OwnedFd>> {
@@ -147,6 +143,28 @@ pub(crate) fn names(directory: impl AsFd) -> Result<Vec<OsString>> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// The path of a name below a directory.
+pub(crate) fn join(directory: &[u8], name: &OsStr) -> Vec<u8> {
+    let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+    [directory, separator, name.as_bytes()].concat()
+}
+
+/// A path for people.
+pub(crate) fn shown(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
+/// Refuses to go below a directory that is deeper than [`TREE_DEPTH_MAX`].
+pub(crate) fn check_depth(path: &[u8]) -> Answer<()> {
+    let depth = path.iter().filter(|byte| **byte == b'/').count();
+    let too_deep = failed("openat", shown(path));
+    if depth < TREE_DEPTH_MAX {
+        Ok(())
+    } else {
+        Err(too_deep(Errno::NAMETOOLONG))
+    }
 }
 
 #[allow(clippy::useless_conversion, reason = "the mode is 16 bits wide on FreeBSD")]

@@ -24,6 +24,9 @@ pub(crate) struct Tally {
     pub(crate) content_bytes: u64,
 }
 
+/// What a worker does.
+pub(crate) type Job = Box<dyn FnOnce() -> Answer<Tally>>;
+
 /// The workers under way.
 #[derive(Debug, Default)]
 pub(crate) struct Workers(Vec<host::Worker>);
@@ -33,13 +36,11 @@ impl Workers {
     ///
     /// # Errors
     /// `LimitReached` where [`WORKERS_MAX`] are at work, or what fork(2) gives.
-    pub(crate) fn start(&mut self, outcome: OwnedFd, job: impl FnOnce() -> Answer<Tally>) -> Answer<()> {
+    pub(crate) fn start(&mut self, outcome: OwnedFd, job: Job) -> Answer<()> {
         self.reap();
         if self.0.len() >= WORKERS_MAX {
-            return Err(HelperError::new(
-                ErrorCode::LimitReached,
-                format!("{WORKERS_MAX} workers are busy"),
-            ));
+            let busy = format!("{WORKERS_MAX} workers are busy");
+            return Err(HelperError::new(ErrorCode::LimitReached, busy));
         }
         match host::fork().map_err(|error| HelperError::system("fork", &error))? {
             Some(worker) => self.0.push(worker),
@@ -55,16 +56,16 @@ impl Workers {
 }
 
 /// The worker's life.
-fn work(outcome: OwnedFd, job: impl FnOnce() -> Answer<Tally>) -> ! {
+fn work(outcome: OwnedFd, job: Job) -> ! {
     // The connection and the audit log are the helper's; a worker that held them would keep the daemon waiting for their end.
     sys::close_inherited();
     let told = match job() {
         Ok(Tally {
             entries,
-            content_bytes,
+            content_bytes: bytes,
         }) => Outcome::Done {
             entries,
-            content_bytes,
+            content_bytes: bytes,
         },
         Err(error) => Outcome::Failed(error),
     };

@@ -26,7 +26,7 @@ pub(crate) fn obey_until_the_front_is_gone(orders: &Orders, policy: &JailPolicy,
             Ok(Some((order, fds))) => obey(policy, host, &order, fds),
             Ok(None) => return ExitCode::SUCCESS,
             Err(violation) => {
-                eprintln!("cellblock-jail: the front sent no order: {violation}");
+                helper_runtime::log::say(&format!("cellblock-jail: the front sent no order: {violation}"));
                 return ExitCode::FAILURE;
             }
         };

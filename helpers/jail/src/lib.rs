@@ -37,7 +37,7 @@ use std::process::ExitCode;
 #[must_use]
 pub fn run() -> ExitCode {
     start().unwrap_or_else(|error| {
-        eprintln!("cellblock-jail: {error}");
+        helper_runtime::log::say(&format!("cellblock-jail: {error}"));
         ExitCode::FAILURE
     })
 }

@@ -14,7 +14,7 @@
 use crate::accounts::Account;
 use protocol::handshake::HelperKind;
 use protocol::names::HostPath;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -85,17 +85,31 @@ impl Layout {
         HostPath::new(path.clone()).map_err(|bad| invalid(Path::new(&path), bad))
     }
 
-    /// Opens a helper's audit log for appending; its end is read too.
+    /// Opens a helper's audit log for appending; its end is read too. The file is locked for whoever inherits the
+    /// descriptor: a second writer would begin a second chain of hashes.
     ///
     /// # Errors
-    /// What open(2) gives.
+    /// `ResourceBusy` where an earlier helper still has it, else what open(2) gives.
     pub fn audit_log(&self, kind: HelperKind) -> Result<File> {
         let path = Path::new(self.base.as_str())
             .join("audit")
             .join(format!("{}.log", kind.name()));
         let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        options.open(&path).map_err(about(&path))
+        let file = options
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(about(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(about(&path)(Error::new(
+                ErrorKind::ResourceBusy,
+                "an earlier helper still writes to it",
+            ))),
+            Err(TryLockError::Error(error)) => Err(about(&path)(error)),
+        }
     }
 
     /// A program that the daemon's user can start: itself, or a copy where a directory above it is closed to that user, as in
@@ -218,7 +232,7 @@ fn lock(base: &Path) -> Result<File> {
         .map_err(about(&path))?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
+        Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             // Without its number the message is still true.
             let _ = Read::by_ref(&mut file).take(20).read_to_string(&mut holder);
@@ -228,7 +242,7 @@ fn lock(base: &Path) -> Result<File> {
                 format!("{}: {why}", base.display()),
             ));
         }
-        Err(std::fs::TryLockError::Error(error)) => return Err(about(&path)(error)),
+        Err(TryLockError::Error(error)) => return Err(about(&path)(error)),
     }
     file.set_len(0)?;
     file.rewind()?;

@@ -23,7 +23,7 @@ use protocol::handshake::HelperKind;
 use protocol::keeper::{ToDaemon, ToLauncher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -129,10 +129,17 @@ impl Unit {
 
     fn kill(&self) {
         if let Some((pid, _)) = self.running {
-            // It was not reaped yet, so the number is still its own.
-            let _ = kill_process(pid, Signal::KILL);
+            kill_group(pid);
         }
     }
+}
+
+/// Kills a program and what it left in its process group: the other half of a pair, workers. The processes of containers
+/// are in sessions of their own. Also right after the program was reaped: as long as anything is in its group the number is
+/// given to no other process.
+fn kill_group(pid: Pid) {
+    // Most often nothing is left.
+    let _ = kill_process_group(pid, Signal::KILL);
 }
 
 #[derive(Debug)]
@@ -276,12 +283,15 @@ impl<'a> Parent<'a> {
         self.signals.child.count();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if self.daemon.runs_as(pid) {
+                kill_group(pid);
                 self.daemon_ended(pid, status);
             } else if let Some(helper) = self.helpers.iter_mut().find(|helper| helper.unit.runs_as(pid)) {
+                kill_group(pid);
                 // An end that nobody got to know of leads nowhere any more.
                 helper.connection = None;
                 let wait = helper.unit.ended();
-                if !matches!(self.phase, Phase::Ending { .. }) {
+                // A clean end is how a helper ends when its daemon has; that one is told.
+                if status.exit_status() != Some(0) && !matches!(self.phase, Phase::Ending { .. }) {
                     let (name, how) = (helper.name(), describe(status));
                     log!(
                         "{name} (process {pid}) {how}; to be started again in {} ms",
@@ -453,21 +463,31 @@ impl<'a> Parent<'a> {
                     self.end(now, code);
                 }
             }
-            Phase::Ending { until, killed, code } => {
-                let all_gone = self.daemon.running.is_none()
-                    && self.helpers.iter().all(|helper| helper.unit.running.is_none());
-                if all_gone || killed && until <= now {
-                    return Some(code);
-                }
-                if until <= now {
-                    self.kill_all();
-                    self.phase = Phase::Ending {
-                        until: now + KILL_DEADLINE,
-                        killed: true,
-                        code,
-                    };
-                }
-            }
+            Phase::Ending { .. } => {}
+        }
+        self.over(now)
+    }
+
+    /// The exit code, if this is the last phase and all is gone or was waited for long enough.
+    fn over(&mut self, now: Instant) -> Option<ExitCode> {
+        let Phase::Ending { until, killed, code } = self.phase else {
+            return None;
+        };
+        let mut units = self
+            .helpers
+            .iter()
+            .map(|helper| &helper.unit)
+            .chain([&self.daemon]);
+        if units.all(|unit| unit.running.is_none()) || killed && until <= now {
+            return Some(code);
+        }
+        if until <= now {
+            self.kill_all();
+            self.phase = Phase::Ending {
+                until: now + KILL_DEADLINE,
+                killed: true,
+                code,
+            };
         }
         None
     }

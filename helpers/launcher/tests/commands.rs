@@ -166,3 +166,27 @@ fn setup_has_nothing_to_do_on_linux() {
     assert_eq!(output.status.code(), Some(0));
     assert!(!Path::new("/usr/local/etc/cellblock").exists());
 }
+
+#[test]
+fn the_rc_script_is_good_shell() {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../packaging/port/files/cellblockd.in"
+    );
+    assert!(
+        Command::new("/bin/sh")
+            .args(["-n", script])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn the_port_installs_every_program() {
+    let list = include_str!("../../../packaging/port/pkg-plist");
+    for program in ["", "d", "-zfs", "-jail", "-net", "-mount", "-archive"] {
+        let line = format!("libexec/cellblock/cellblock{program}");
+        assert!(list.lines().any(|listed| listed == line), "{line}");
+    }
+}

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod beneath;
+pub mod log;
 pub mod order;
 pub mod pair;
 pub mod sandbox;

@@ -4,8 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Arguments that need no `ARG` and do not change the cache, as in dockerd.
 const PREDEFINED: [&str; 10] = [
-    "ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "ftp_proxy", "http_proxy",
-    "https_proxy", "no_proxy",
+    "ALL_PROXY",
+    "FTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "ftp_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// The arguments of one stage, or of the lines before the first.
@@ -24,12 +32,18 @@ pub(super) struct Arguments {
 impl Arguments {
     /// Those of a request.
     pub(super) fn new(given: BTreeMap<String, Option<String>>) -> Self {
-        Arguments { given, ..Arguments::default() }
+        Arguments {
+            given,
+            ..Arguments::default()
+        }
     }
 
     /// What a new stage begins with: nothing declared.
     pub(super) fn for_stage(&self) -> Self {
-        Arguments { declared: BTreeMap::new(), ..self.clone() }
+        Arguments {
+            declared: BTreeMap::new(),
+            ..self.clone()
+        }
     }
 
     /// `ARG` in a stage.
@@ -71,17 +85,23 @@ impl Arguments {
     /// What the request gave and no stage declared.
     pub(super) fn unused(&self) -> Vec<&str> {
         let names = self.given.keys().map(String::as_str);
-        names.filter(|name| !self.used.contains(*name) && !PREDEFINED.contains(name)).collect()
+        names
+            .filter(|name| !self.used.contains(*name) && !PREDEFINED.contains(name))
+            .collect()
     }
 
     fn values(&self, declared: &BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
         let names = declared.keys().map(String::as_str).chain(PREDEFINED);
-        names.filter_map(|name| Some((name.to_owned(), self.value(name, declared)?))).collect()
+        names
+            .filter_map(|name| Some((name.to_owned(), self.value(name, declared)?)))
+            .collect()
     }
 
     /// The request's value, then the default of here, then that of before the first `FROM`.
     fn value(&self, name: &str, declared: &BTreeMap<String, Option<String>>) -> Option<String> {
-        [&self.given, declared, &self.global].into_iter().find_map(|source| source.get(name)?.clone())
+        [&self.given, declared, &self.global]
+            .into_iter()
+            .find_map(|source| source.get(name)?.clone())
     }
 }
 
@@ -94,7 +114,12 @@ mod tests {
     }
 
     fn given() -> Arguments {
-        let given = [("A", own("given")), ("NONE", None), ("HTTP_PROXY", own("p")), ("ZZ", own("1"))];
+        let given = [
+            ("A", own("given")),
+            ("NONE", None),
+            ("HTTP_PROXY", own("p")),
+            ("ZZ", own("1")),
+        ];
         Arguments::new(given.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
@@ -112,7 +137,15 @@ mod tests {
         stage.declare("NONE", own("default"));
         let values = stage.beside(&["C=env".to_owned()]);
         let told: Vec<(&str, &str)> = values.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(told, [("A", "given"), ("B", "global"), ("HTTP_PROXY", "p"), ("NONE", "default")]);
+        assert_eq!(
+            told,
+            [
+                ("A", "given"),
+                ("B", "global"),
+                ("HTTP_PROXY", "p"),
+                ("NONE", "default")
+            ]
+        );
         assert_eq!(arguments.of_from()["C"], "global");
     }
 

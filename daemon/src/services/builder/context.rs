@@ -104,7 +104,9 @@ impl Tree {
                 }
                 Self::of_tar(spool)
             }
-            Some(other) => Err(BuildError::unsupported(format!("a build context compressed with {other}"))),
+            Some(other) => Err(BuildError::unsupported(format!(
+                "a build context compressed with {other}"
+            ))),
         }
     }
 
@@ -114,7 +116,11 @@ impl Tree {
     /// As [`Tree::of_upload`].
     pub(super) fn of_tar(spool: Spool) -> Result<Self, BuildError> {
         let file = File::open(spool.path()).map_err(broken)?;
-        let mut tree = Tree { file, nodes: BTreeMap::new(), _spool: spool };
+        let mut tree = Tree {
+            file,
+            nodes: BTreeMap::new(),
+            _spool: spool,
+        };
         let reader = tree.file.try_clone().map_err(broken)?;
         let mut entries = Entries::new(BufReader::with_capacity(128 * 1024, reader));
         while let Some(entry) = entries.next()? {
@@ -128,22 +134,42 @@ impl Tree {
     }
 
     fn add(&mut self, entry: Entry, content: &mut Entries<impl Read>) -> Result<(), BuildError> {
-        let Entry { path, kind, attributes } = entry;
+        let Entry {
+            path,
+            kind,
+            attributes,
+        } = entry;
         if path.is_empty() {
             return Ok(());
         }
         let node = match kind {
             Kind::File(bytes) => {
                 let start = content.position();
-                Node { kind: NodeKind::File(Place { start, bytes, digest: digest_of(content)? }), attributes }
+                Node {
+                    kind: NodeKind::File(Place {
+                        start,
+                        bytes,
+                        digest: digest_of(content)?,
+                    }),
+                    attributes,
+                }
             }
             Kind::HardLink(target) => match self.nodes.get(&target) {
                 Some(linked) if !matches!(linked.kind, NodeKind::Directory) => linked.clone(),
                 Some(_) | None => return Err(EntryError::Name(target).into()),
             },
-            Kind::Symlink(target) => Node { kind: NodeKind::Symlink(target), attributes },
-            Kind::Directory => Node { kind: NodeKind::Directory, attributes },
-            Kind::Special(special) => Node { kind: NodeKind::Special(special), attributes },
+            Kind::Symlink(target) => Node {
+                kind: NodeKind::Symlink(target),
+                attributes,
+            },
+            Kind::Directory => Node {
+                kind: NodeKind::Directory,
+                attributes,
+            },
+            Kind::Special(special) => Node {
+                kind: NodeKind::Special(special),
+                attributes,
+            },
         };
         self.imply_directories(&path)?;
         let is_directory = matches!(node.kind, NodeKind::Directory);
@@ -165,8 +191,17 @@ impl Tree {
                 Some(NodeKind::Directory) => {}
                 Some(_) => return Err(EntryError::Name(path.to_owned()).into()),
                 None => {
-                    let attributes = Attributes { mode: IMPLIED_MODE, ..Attributes::default() };
-                    self.nodes.insert(above.to_owned(), Node { kind: NodeKind::Directory, attributes });
+                    let attributes = Attributes {
+                        mode: IMPLIED_MODE,
+                        ..Attributes::default()
+                    };
+                    self.nodes.insert(
+                        above.to_owned(),
+                        Node {
+                            kind: NodeKind::Directory,
+                            attributes,
+                        },
+                    );
                 }
             }
         }
@@ -223,14 +258,24 @@ impl Tree {
 
     /// Everything below a directory.
     pub(super) fn below<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
-        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let prefix = if directory.is_empty() {
+            String::new()
+        } else {
+            format!("{directory}/")
+        };
         let range = self.nodes.range(prefix.clone()..);
-        range.take_while(move |(path, _)| path.starts_with(&prefix)).map(|(path, node)| (path.as_str(), node))
+        range
+            .take_while(move |(path, _)| path.starts_with(&prefix))
+            .map(|(path, node)| (path.as_str(), node))
     }
 
     /// A file's content.
     pub(super) fn content(&self, place: Place) -> Content<'_> {
-        Content { file: &self.file, at: place.start, left: place.bytes }
+        Content {
+            file: &self.file,
+            at: place.start,
+            left: place.bytes,
+        }
     }
 
     /// A small file's content, links followed; none where there is no such file.
@@ -247,7 +292,9 @@ impl Tree {
             return Ok(None);
         };
         if place.bytes > bytes_max {
-            return Err(BuildError::invalid(format!("{path} is larger than {bytes_max} bytes")));
+            return Err(BuildError::invalid(format!(
+                "{path} is larger than {bytes_max} bytes"
+            )));
         }
         let mut bytes = Vec::new();
         self.content(*place).read_to_end(&mut bytes).map_err(broken)?;
@@ -260,7 +307,9 @@ impl Tree {
     /// # Errors
     /// What reading says.
     pub(super) fn apply_ignore_file(&mut self, dockerfile: &str) -> Result<(), BuildError> {
-        let Some(rules) = self.read(IGNORE_FILE, IGNORE_FILE_BYTES_MAX)? else { return Ok(()) };
+        let Some(rules) = self.read(IGNORE_FILE, IGNORE_FILE_BYTES_MAX)? else {
+            return Ok(());
+        };
         let rules = String::from_utf8_lossy(&rules).into_owned();
         for path in [IGNORE_FILE, dockerfile] {
             let path = lexically_clean(path).unwrap_or_default();
@@ -283,7 +332,10 @@ impl Node {
         };
         part("mode", &attributes.mode.to_le_bytes());
         if keeps_owner {
-            part("owner", &[attributes.uid.to_le_bytes(), attributes.gid.to_le_bytes()].concat());
+            part(
+                "owner",
+                &[attributes.uid.to_le_bytes(), attributes.gid.to_le_bytes()].concat(),
+            );
         }
         for (name, value) in &attributes.xattrs {
             part("xattr", name);
@@ -295,7 +347,10 @@ impl Node {
             NodeKind::Symlink(target) => part("link", target.as_bytes()),
             NodeKind::Special(Special { entry_type, device }) => {
                 part("special", &[entry_type.as_byte()]);
-                part("device", &[device.0.to_le_bytes(), device.1.to_le_bytes()].concat());
+                part(
+                    "device",
+                    &[device.0.to_le_bytes(), device.1.to_le_bytes()].concat(),
+                );
             }
         }
         hex(&hash.finalize())
@@ -328,7 +383,10 @@ pub(super) fn compression(beginning: &[u8]) -> Option<&'static str> {
         (b"\xfd7zXZ\0", "xz"),
         (b"\x28\xb5\x2f\xfd", "zstd"),
     ];
-    kinds.iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, name)| *name)
+    kinds
+        .iter()
+        .find(|(magic, _)| beginning.starts_with(magic))
+        .map(|(_, name)| *name)
 }
 
 /// dockerd's words for a path that leads out of a context.
@@ -352,7 +410,10 @@ pub(super) fn lexically_clean(path: &str) -> Option<String> {
 }
 
 fn parts(path: &str) -> VecDeque<String> {
-    path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+    path.split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn digest_of(content: &mut Entries<impl Read>) -> Result<[u8; 32], BuildError> {
@@ -371,5 +432,5 @@ fn broken(error: io::Error) -> BuildError {
 }
 
 #[cfg(test)]
-#[path = "context_table.rs"]
+#[path = "context_tests.rs"]
 pub(super) mod tests;

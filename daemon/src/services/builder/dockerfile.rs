@@ -130,7 +130,11 @@ pub(super) fn parse(
     target: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<Dockerfile, BuildError> {
-    let Lines { escape, lines, warnings } = lines::read(text)?;
+    let Lines {
+        escape,
+        lines,
+        warnings,
+    } = lines::read(text)?;
     let (mut arguments, mut stages) = (Vec::new(), Vec::<Stage>::new());
     for line in lines {
         let number = line.instruction.line;
@@ -149,17 +153,29 @@ pub(super) fn parse(
         }
     }
     if !target.is_empty() {
-        let at = stages.iter().position(|stage| stage.name.eq_ignore_ascii_case(target));
+        let at = stages
+            .iter()
+            .position(|stage| stage.name.eq_ignore_ascii_case(target));
         let missing = || BuildError::invalid(format!("target stage {target:?} could not be found"));
         stages.truncate(at.ok_or_else(missing)? + 1);
     }
     // dockerd falls over a file of nothing but ARG.
-    let last = stages.last_mut().ok_or_else(|| BuildError::invalid("no build stage in current context"))?;
+    let last = stages
+        .last_mut()
+        .ok_or_else(|| BuildError::invalid("no build stage in current context"))?;
     last.steps.extend(labels.iter().map(|(name, value)| Step {
         text: format!("LABEL {name}={value}"),
-        action: Action::Label { name: name.clone(), value: value.clone() },
+        action: Action::Label {
+            name: name.clone(),
+            value: value.clone(),
+        },
     }));
-    Ok(Dockerfile { escape, arguments, stages, warnings })
+    Ok(Dockerfile {
+        escape,
+        arguments,
+        stages,
+        warnings,
+    })
 }
 
 /// Reads an `ONBUILD` trigger.
@@ -185,7 +201,8 @@ fn stage(line: Line) -> Result<Stage, BuildError> {
         _ => return Err(wrong("FROM requires either one or three arguments".to_owned())),
     };
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
-    if !name.is_empty() && !(name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(fits)) {
+    let is_name = name.is_empty() || name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !is_name || !name.chars().all(fits) {
         let text = format!(
             "invalid name for build stage: {:?}, name can't start with a number or contain symbols",
             words[2]
@@ -193,7 +210,13 @@ fn stage(line: Line) -> Result<Stage, BuildError> {
         return Err(wrong(text));
     }
     let platform = Flags::read(instruction, &["platform"])?.take("platform");
-    Ok(Stage { base: base.to_owned(), name, platform, steps: Vec::new(), text: line.text })
+    Ok(Stage {
+        base: base.to_owned(),
+        name,
+        platform,
+        steps: Vec::new(),
+        text: line.text,
+    })
 }
 
 fn step(line: Line) -> Result<Step, BuildError> {
@@ -211,19 +234,35 @@ fn step(line: Line) -> Result<Step, BuildError> {
             Action::Maintainer(instruction.rest.clone())
         }
         // A trigger cannot begin a stage.
-        "FROM" => return Err(wrong(instruction.line, "FROM isn't allowed as an ONBUILD trigger")),
+        "FROM" => {
+            return Err(wrong(
+                instruction.line,
+                "FROM isn't allowed as an ONBUILD trigger",
+            ));
+        }
         known if CHANGES.contains(&known) => {
             check_change(known, instruction)?;
             Action::Change(instruction.clone())
         }
-        _ => return Err(wrong(instruction.line, format!("unknown instruction: {}", instruction.keyword))),
+        _ => {
+            return Err(wrong(
+                instruction.line,
+                format!("unknown instruction: {}", instruction.keyword),
+            ));
+        }
     };
-    Ok(Step { text: line.text, action })
+    Ok(Step {
+        text: line.text,
+        action,
+    })
 }
 
 fn require(instruction: &Instruction, what: &str) -> Result<(), BuildError> {
     if instruction.rest.is_empty() {
-        return Err(wrong(instruction.line, format!("{} requires {what}", instruction.name())));
+        return Err(wrong(
+            instruction.line,
+            format!("{} requires {what}", instruction.name()),
+        ));
     }
     Ok(())
 }
@@ -251,7 +290,9 @@ fn check_change(name: &str, instruction: &Instruction) -> Result<(), BuildError>
         "VOLUME" => {
             require(instruction, "at least one argument")?;
             match json_list(&instruction.rest)? {
-                Some(list) if list.is_empty() => return Err(told("VOLUME requires at least one argument".to_owned())),
+                Some(list) if list.is_empty() => {
+                    return Err(told("VOLUME requires at least one argument".to_owned()));
+                }
                 Some(list) if list.iter().any(|path| path.trim().is_empty()) => {
                     return Err(told("VOLUME specified can not be an empty string".to_owned()));
                 }
@@ -278,9 +319,10 @@ fn shell(instruction: &Instruction) -> Result<Vec<String>, BuildError> {
     Flags::read(instruction, &[])?;
     match json_list(&instruction.rest)? {
         Some(words) if !words.is_empty() => Ok(words),
-        None if !instruction.rest.is_empty() => {
-            Err(wrong(instruction.line, "SHELL requires the arguments to be in JSON form"))
-        }
+        None if !instruction.rest.is_empty() => Err(wrong(
+            instruction.line,
+            "SHELL requires the arguments to be in JSON form",
+        )),
         Some(_) | None => Err(wrong(instruction.line, "SHELL requires at least one argument")),
     }
 }
@@ -298,7 +340,15 @@ fn command(instruction: &Instruction) -> Result<Command, BuildError> {
 
 fn transfer(verb: Verb, instruction: &Instruction) -> Result<Transfer, BuildError> {
     let known: &[&str] = match verb {
-        Verb::Add => &["chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "unpack"],
+        Verb::Add => &[
+            "chown",
+            "chmod",
+            "link",
+            "exclude",
+            "checksum",
+            "keep-git-dir",
+            "unpack",
+        ],
         Verb::Copy => &["chown", "chmod", "link", "exclude", "from", "parents"],
     };
     let mut flags = Flags::read(instruction, known)?;
@@ -307,7 +357,8 @@ fn transfer(verb: Verb, instruction: &Instruction) -> Result<Transfer, BuildErro
         None => instruction.rest.split_whitespace().map(str::to_owned).collect(),
     };
     let Some((destination, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {
-        let why = "requires at least two arguments, but only one was provided. Destination could not be determined";
+        let why =
+            "requires at least two arguments, but only one was provided. Destination could not be determined";
         return Err(wrong(instruction.line, format!("{} {why}", verb.word())));
     };
     Ok(Transfer {
@@ -330,7 +381,9 @@ impl Flags {
         let switches = ["link", "keep-git-dir", "parents", "unpack"];
         let mut flags: Vec<(String, String)> = Vec::new();
         for flag in &instruction.flags {
-            let (name, value) = flag.split_once('=').map_or((flag.as_str(), None), |(n, v)| (n, Some(v)));
+            let (name, value) = flag
+                .split_once('=')
+                .map_or((flag.as_str(), None), |(n, v)| (n, Some(v)));
             let told = |why: &str| wrong(instruction.line, format!("{why}: --{name}"));
             if !known.contains(&name) {
                 return Err(told("unknown flag"));
@@ -352,10 +405,14 @@ impl Flags {
     }
 
     fn first_of(&self, names: &[&str]) -> Option<String> {
-        self.0.iter().map(|(name, _)| name).find(|name| names.contains(&name.as_str())).cloned()
+        self.0
+            .iter()
+            .map(|(name, _)| name)
+            .find(|name| names.contains(&name.as_str()))
+            .cloned()
     }
 }
 
 #[cfg(test)]
-#[path = "dockerfile_table.rs"]
+#[path = "dockerfile_tests.rs"]
 mod tests;

@@ -125,7 +125,12 @@ struct Ahead {
 impl<R: Read> Entries<R> {
     /// Reads plain tar.
     pub(super) fn new(from: R) -> Self {
-        Entries { from, at: 0, left: 0, padding: 0 }
+        Entries {
+            from,
+            at: 0,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// How many bytes were read: where the content of the last entry begins, before any of it is read.
@@ -153,7 +158,12 @@ impl<R: Read> Entries<R> {
         let name = ahead.name.unwrap_or_else(|| header.path_bytes().into_owned());
         let path = clean(&name)?;
         let link = || {
-            let own = || header.link_name_bytes().map(|bytes| bytes.into_owned()).unwrap_or_default();
+            let own = || {
+                header
+                    .link_name_bytes()
+                    .map(|bytes| bytes.into_owned())
+                    .unwrap_or_default()
+            };
             text(&ahead.target.clone().unwrap_or_else(own))
         };
         let bad = |_| EntryError::InvalidHeader;
@@ -184,7 +194,11 @@ impl<R: Read> Entries<R> {
             modified_s: ahead.modified_s.map_or_else(|| header.mtime().map_err(bad), Ok)?,
             xattrs: ahead.xattrs,
         };
-        Ok(Entry { path, kind, attributes })
+        Ok(Entry {
+            path,
+            kind,
+            attributes,
+        })
     }
 
     /// The next header; none at the end of the archive, which is a zero block or the end of the stream.
@@ -205,7 +219,11 @@ impl<R: Read> Entries<R> {
         }
         let header = Header::from_byte_slice(&block).clone();
         // The checksum counts its own field as spaces (tar(5)).
-        let sum: u32 = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum();
+        let sum: u32 = block[..148]
+            .iter()
+            .chain(&block[156..])
+            .map(|byte| u32::from(*byte))
+            .sum();
         match header.cksum() {
             Ok(told) if told == sum + 8 * u32::from(b' ') => Ok(Some(header)),
             Ok(_) | Err(_) => Err(EntryError::InvalidHeader),
@@ -222,7 +240,11 @@ impl<R: Read> Entries<R> {
         self.left = 0;
         let skipped = io::copy(&mut (&mut self.from).take(wanted), &mut io::sink())?;
         self.at += skipped;
-        if skipped < wanted { Err(EntryError::UnexpectedEof) } else { Ok(()) }
+        if skipped < wanted {
+            Err(EntryError::UnexpectedEof)
+        } else {
+            Ok(())
+        }
     }
 
     fn extension(&mut self, bytes: u64) -> Result<Vec<u8>> {
@@ -232,7 +254,11 @@ impl<R: Read> Entries<R> {
         self.expect(bytes);
         let mut content = Vec::new();
         self.read_to_end(&mut content)?;
-        if (content.len() as u64) < bytes { Err(EntryError::UnexpectedEof) } else { Ok(content) }
+        if (content.len() as u64) < bytes {
+            Err(EntryError::UnexpectedEof)
+        } else {
+            Ok(content)
+        }
     }
 
     fn long_text(&mut self, bytes: u64) -> Result<Vec<u8>> {
@@ -245,7 +271,12 @@ impl<R: Read> Entries<R> {
         for record in PaxExtensions::new(&records) {
             let record = record.map_err(|_| EntryError::InvalidHeader)?;
             let value = record.value_bytes();
-            let number = || text(value).ok().and_then(|text| text.parse().ok()).ok_or(EntryError::InvalidHeader);
+            let number = || {
+                text(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or(EntryError::InvalidHeader)
+            };
             match record.key_bytes() {
                 b"path" => ahead.name = Some(value.to_vec()),
                 b"linkpath" => ahead.target = Some(value.to_vec()),
@@ -318,13 +349,25 @@ mod tests {
 
     fn archive() -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
-        builder.append_data(&mut header(EntryType::Directory, 0), "./d/", &[][..]).unwrap();
-        builder.append_pax_extensions([("SCHILY.xattr.user.x", &b"v"[..]), ("mtime", b"9.5")]).unwrap();
-        builder.append_data(&mut header(EntryType::Regular, 3), "d/f", &b"abc"[..]).unwrap();
+        builder
+            .append_data(&mut header(EntryType::Directory, 0), "./d/", &[][..])
+            .unwrap();
+        builder
+            .append_pax_extensions([("SCHILY.xattr.user.x", &b"v"[..]), ("mtime", b"9.5")])
+            .unwrap();
+        builder
+            .append_data(&mut header(EntryType::Regular, 3), "d/f", &b"abc"[..])
+            .unwrap();
         let long = "l/".repeat(90) + "f";
-        builder.append_data(&mut header(EntryType::Regular, 600), &long, &[1; 600][..]).unwrap();
-        builder.append_link(&mut header(EntryType::Symlink, 0), "s", "../x").unwrap();
-        builder.append_link(&mut header(EntryType::Link, 0), "h", "/d/f").unwrap();
+        builder
+            .append_data(&mut header(EntryType::Regular, 600), &long, &[1; 600][..])
+            .unwrap();
+        builder
+            .append_link(&mut header(EntryType::Symlink, 0), "s", "../x")
+            .unwrap();
+        builder
+            .append_link(&mut header(EntryType::Link, 0), "h", "/d/f")
+            .unwrap();
         builder.into_inner().unwrap()
     }
 
@@ -335,7 +378,14 @@ mod tests {
         assert_eq!(entries.next().unwrap().unwrap().kind, Kind::Directory);
         let file = entries.next().unwrap().unwrap();
         assert_eq!((file.path.as_str(), file.kind), ("d/f", Kind::File(3)));
-        assert_eq!((file.attributes.mode, file.attributes.uid, file.attributes.modified_s), (0o4755, 3_000_000, 9));
+        assert_eq!(
+            (
+                file.attributes.mode,
+                file.attributes.uid,
+                file.attributes.modified_s
+            ),
+            (0o4755, 3_000_000, 9)
+        );
         assert_eq!(file.attributes.xattrs, [(b"user.x".to_vec(), b"v".to_vec())]);
         let start = usize::try_from(entries.position()).unwrap();
         assert_eq!(&bytes[start..start + 3], b"abc");
@@ -344,8 +394,14 @@ mod tests {
         let mut content = Vec::new();
         entries.read_to_end(&mut content).unwrap();
         assert_eq!(content, [1; 600]);
-        assert_eq!(entries.next().unwrap().unwrap().kind, Kind::Symlink("../x".to_owned()));
-        assert_eq!(entries.next().unwrap().unwrap().kind, Kind::HardLink("d/f".to_owned()));
+        assert_eq!(
+            entries.next().unwrap().unwrap().kind,
+            Kind::Symlink("../x".to_owned())
+        );
+        assert_eq!(
+            entries.next().unwrap().unwrap().kind,
+            Kind::HardLink("d/f".to_owned())
+        );
         assert_eq!(entries.next().unwrap(), None);
     }
 
@@ -369,11 +425,19 @@ mod tests {
         assert_eq!(refusal(&[b'x'; 700]), "archive/tar: invalid tar header");
         assert_eq!(refusal(b""), "read");
         for (entry_type, told) in [
-            (EntryType::GNUSparse, "x: sparse files are not supported in an archive of a build"),
-            (EntryType::new(b'V'), "x: entries of this type are not supported in an archive of a build"),
+            (
+                EntryType::GNUSparse,
+                "x: sparse files are not supported in an archive of a build",
+            ),
+            (
+                EntryType::new(b'V'),
+                "x: entries of this type are not supported in an archive of a build",
+            ),
         ] {
             let mut builder = tar::Builder::new(Vec::new());
-            builder.append_data(&mut header(entry_type, 0), "x", &[][..]).unwrap();
+            builder
+                .append_data(&mut header(entry_type, 0), "x", &[][..])
+                .unwrap();
             assert_eq!(refusal(&builder.into_inner().unwrap()), told);
         }
         let mut escape = header(EntryType::Regular, 0);

@@ -11,7 +11,10 @@ enum Token {
     Anything,
     /// One character that is no slash.
     One,
-    Set { is_negated: bool, ranges: Vec<(char, char)> },
+    Set {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
     Character(char),
 }
 
@@ -103,7 +106,9 @@ impl Token {
             Token::Run | Token::Anything => true,
             Token::One => character != '/',
             Token::Set { is_negated, ranges } => {
-                let is_in = ranges.iter().any(|(low, high)| (*low..=*high).contains(&character));
+                let is_in = ranges
+                    .iter()
+                    .any(|(low, high)| (*low..=*high).contains(&character));
                 character != '/' && is_in != *is_negated
             }
             Token::Character(own) => *own == character,
@@ -120,7 +125,11 @@ fn set(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
             return Some(Token::Set { is_negated, ranges });
         }
         let low = member(rest)?;
-        let high = if rest.next_if_eq(&'-').is_some() { member(rest)? } else { low };
+        let high = if rest.next_if_eq(&'-').is_some() {
+            member(rest)?
+        } else {
+            low
+        };
         ranges.push((low, high));
     }
 }
@@ -148,7 +157,9 @@ pub(super) fn is_ignored(ignore_file: &str, path: &str) -> bool {
         };
         let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
         let pattern = parts.collect::<Vec<_>>().join("/");
-        let Some(glob) = Glob::of_ignore(&pattern).filter(|_| !pattern.is_empty()) else { continue };
+        let Some(glob) = Glob::of_ignore(&pattern).filter(|_| !pattern.is_empty()) else {
+            continue;
+        };
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         if ends.into_iter().any(|end| glob.fits(&path[..end])) {
             is_ignored = ignores;
@@ -179,7 +190,11 @@ mod tests {
             ("a*b*c", "aXbYc", true),
             ("", "", true),
         ] {
-            assert_eq!(Glob::of_copy(pattern).is_some_and(|glob| glob.fits(path)), fits, "{pattern} {path}");
+            assert_eq!(
+                Glob::of_copy(pattern).is_some_and(|glob| glob.fits(path)),
+                fits,
+                "{pattern} {path}"
+            );
         }
         assert!(is_pattern("a?") && is_pattern("[x") && !is_pattern("a\\*") && !is_pattern("a/b"));
     }

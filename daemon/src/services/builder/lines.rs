@@ -66,17 +66,25 @@ pub(super) fn read(text: &str) -> Result<Lines, BuildError> {
             goes_on = more;
         }
         if has_empty_line {
-            warnings.push(format!("[WARNING]: Empty continuation line found in: {}", whole.trim()));
+            warnings.push(format!(
+                "[WARNING]: Empty continuation line found in: {}",
+                whole.trim()
+            ));
         }
         lines.push(line_of(&whole, escape, index + 1)?);
     }
     if !warnings.is_empty() {
-        warnings.push("[WARNING]: Empty continuation lines will become errors in a future release.".to_owned());
+        warnings
+            .push("[WARNING]: Empty continuation lines will become errors in a future release.".to_owned());
     }
     if lines.is_empty() {
         return Err(syntax("file with no instructions"));
     }
-    Ok(Lines { escape, lines, warnings })
+    Ok(Lines {
+        escape,
+        lines,
+        warnings,
+    })
 }
 
 /// Reads one instruction that stands alone: a line put together already, or an `ONBUILD` trigger.
@@ -97,7 +105,10 @@ pub(super) fn line_of(text: &str, escape: char, number: usize) -> Result<Line, B
         line: number,
     };
     check_syntax(&instruction)?;
-    Ok(Line { text: text.to_owned(), instruction })
+    Ok(Line {
+        text: text.to_owned(),
+        instruction,
+    })
 }
 
 fn is_blank(character: char) -> bool {
@@ -122,7 +133,8 @@ fn escape_directive(text: &str) -> Result<char, BuildError> {
     let mut escape = ESCAPE_DEFAULT;
     for line in text.lines() {
         let directive = line.strip_prefix('#').and_then(|comment| comment.split_once('='));
-        let Some((name, value)) = directive.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()))
+        let Some((name, value)) =
+            directive.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()))
         else {
             break;
         };
@@ -137,7 +149,11 @@ fn escape_directive(text: &str) -> Result<char, BuildError> {
             escape = match value {
                 "\\" => '\\',
                 "`" => '`',
-                other => return Err(syntax(format!("invalid escape token '{other}' does not match ` or \\"))),
+                other => {
+                    return Err(syntax(format!(
+                        "invalid escape token '{other}' does not match ` or \\"
+                    )));
+                }
             };
         }
     }
@@ -184,7 +200,10 @@ fn check_syntax(instruction: &Instruction) -> Result<(), BuildError> {
     match name.as_str() {
         "ENV" | "LABEL" => check_pairs(&name, instruction),
         "ADD" | "COPY" | "RUN" => {
-            if let Some(word) = split(rest, instruction.escape).iter().find(|word| is_here_document(word)) {
+            if let Some(word) = split(rest, instruction.escape)
+                .iter()
+                .find(|word| is_here_document(word))
+            {
                 return Err(super::dockerfile::wrong(
                     instruction.line,
                     format!("the here-document {word} {NEEDS_BUILDKIT}"),
@@ -193,7 +212,10 @@ fn check_syntax(instruction: &Instruction) -> Result<(), BuildError> {
             check_list(rest)
         }
         "CMD" | "ENTRYPOINT" | "SHELL" | "VOLUME" => check_list(rest),
-        "HEALTHCHECK" => check_list(rest.split_once(is_blank).map_or("", |(_, command)| command.trim())),
+        "HEALTHCHECK" => check_list(
+            rest.split_once(is_blank)
+                .map_or("", |(_, command)| command.trim()),
+        ),
         "ONBUILD" => match rest {
             "" => Ok(()),
             trigger => line_of(trigger, instruction.escape, instruction.line).map(|_| ()),
@@ -211,9 +233,9 @@ fn check_pairs(name: &str, instruction: &Instruction) -> Result<(), BuildError> 
     match words.first() {
         None => Ok(()),
         Some(first) if first.contains('=') => match words.iter().find(|word| !word.contains('=')) {
-            Some(odd) => {
-                Err(syntax(format!("Syntax error - can't find = in {odd:?}. Must be of the form: name=value")))
-            }
+            Some(odd) => Err(syntax(format!(
+                "Syntax error - can't find = in {odd:?}. Must be of the form: name=value"
+            ))),
             None => Ok(()),
         },
         Some(_) if instruction.rest.split_once(is_blank).is_none() => {
@@ -226,7 +248,9 @@ fn check_pairs(name: &str, instruction: &Instruction) -> Result<(), BuildError> 
 /// `<<NAME`, `<<-NAME` or `3<<NAME`; not `<<<`.
 fn is_here_document(word: &str) -> bool {
     let word = word.trim_start_matches(|c: char| c.is_ascii_digit());
-    let name = word.strip_prefix("<<").map(|name| name.strip_prefix('-').unwrap_or(name));
+    let name = word
+        .strip_prefix("<<")
+        .map(|name| name.strip_prefix('-').unwrap_or(name));
     name.is_some_and(|name| !name.is_empty() && !name.contains('<'))
 }
 
@@ -235,17 +259,28 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        read(text).unwrap().lines.into_iter().map(|line| line.text).collect()
+        read(text)
+            .unwrap()
+            .lines
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     }
 
     #[test]
     fn steps_read_as_dockerd_prints_them() {
         // Each pair was printed by dockerd 28.5 as `Step n/m : …`.
         for (written, shown) in [
-            ("ENV A=1 B=\"two words\" \\\n   # comment\n   C=3", "ENV A=1 B=\"two words\"    C=3"),
+            (
+                "ENV A=1 B=\"two words\" \\\n   # comment\n   C=3",
+                "ENV A=1 B=\"two words\"    C=3",
+            ),
             ("ENV OLD some  value  ", "ENV OLD some  value"),
             ("ENV A=\\\n1", "ENV A=1"),
-            ("RUN echo a \\\n# comment\n  # second\n && echo   b", "RUN echo a  && echo   b"),
+            (
+                "RUN echo a \\\n# comment\n  # second\n && echo   b",
+                "RUN echo a  && echo   b",
+            ),
             ("ONBUILD   ENV   z=1", "ONBUILD   ENV   z=1"),
             ("CMD echo \\\n  \"x\"", "CMD echo   \"x\""),
             ("  RUN a # b", "RUN a # b"),
@@ -263,14 +298,22 @@ mod tests {
     fn empty_continuation_lines_are_warned_of() {
         let lines = read("ENV a=1 \\\n\n b=2").unwrap();
         assert_eq!(lines.lines[0].text, "ENV a=1  b=2");
-        assert_eq!(lines.warnings[0], "[WARNING]: Empty continuation line found in: ENV a=1  b=2");
+        assert_eq!(
+            lines.warnings[0],
+            "[WARNING]: Empty continuation line found in: ENV a=1  b=2"
+        );
         assert_eq!(lines.warnings.len(), 2);
     }
 
     #[test]
     fn flags_stand_before_the_arguments() {
-        let line = line_of("COPY --from=a --chown='b c' -- --x y", '\\', 1).unwrap().instruction;
-        assert_eq!((line.flags, line.rest.as_str()), (vec!["from=a".to_owned(), "chown=b c".to_owned()], "--x y"));
+        let line = line_of("COPY --from=a --chown='b c' -- --x y", '\\', 1)
+            .unwrap()
+            .instruction;
+        assert_eq!(
+            (line.flags, line.rest.as_str()),
+            (vec!["from=a".to_owned(), "chown=b c".to_owned()], "--x y")
+        );
         let line = line_of("RUN echo --x", '\\', 1).unwrap().instruction;
         assert_eq!((line.flags.len(), line.rest.as_str()), (0, "echo --x"));
     }
@@ -279,13 +322,19 @@ mod tests {
     fn what_cannot_be_parsed_is_told_in_dockerds_words() {
         for (text, words) in [
             ("# x\n", "failed to parse Dockerfile: file with no instructions"),
-            ("# escape=x\nFROM a", "failed to parse Dockerfile: invalid escape token 'x' does not match ` or \\"),
+            (
+                "# escape=x\nFROM a",
+                "failed to parse Dockerfile: invalid escape token 'x' does not match ` or \\",
+            ),
             (
                 "# escape=`\n# escape=`\nFROM a",
                 "failed to parse Dockerfile: only one escape parser directive can be used",
             ),
             ("ENV a", "failed to parse Dockerfile: ENV must have two arguments"),
-            ("LABEL a", "failed to parse Dockerfile: LABEL must have two arguments"),
+            (
+                "LABEL a",
+                "failed to parse Dockerfile: LABEL must have two arguments",
+            ),
             (
                 "ENV a=b c",
                 "failed to parse Dockerfile: Syntax error - can't find = in \"c\". Must be of the form: name=value",
@@ -294,7 +343,10 @@ mod tests {
                 "CMD [1]",
                 "failed to parse Dockerfile: when using JSON array syntax, arrays must be comprised of strings only",
             ),
-            ("ONBUILD ENV x", "failed to parse Dockerfile: ENV must have two arguments"),
+            (
+                "ONBUILD ENV x",
+                "failed to parse Dockerfile: ENV must have two arguments",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err().to_string(), words, "{text}");
         }
@@ -302,9 +354,16 @@ mod tests {
 
     #[test]
     fn here_documents_are_refused_before_their_lines_are_taken_for_instructions() {
-        for text in ["FROM a\nRUN <<EOF\necho\nEOF", "FROM a\nCOPY <<-\"E\" /x\nE", "FROM a\nRUN cat 3<<X\nX"] {
+        for text in [
+            "FROM a\nRUN <<EOF\necho\nEOF",
+            "FROM a\nCOPY <<-\"E\" /x\nE",
+            "FROM a\nRUN cat 3<<X\nX",
+        ] {
             let told = read(text).unwrap_err().to_string();
-            assert!(told.starts_with("dockerfile parse error on line 2: the here-document "), "{told}");
+            assert!(
+                told.starts_with("dockerfile parse error on line 2: the here-document "),
+                "{told}"
+            );
         }
         for text in ["RUN cat <<<x", "RUN echo $((1<<2))", "RUN echo a << b"] {
             assert!(read(text).is_ok(), "{text}");

@@ -1,18 +1,191 @@
-//! Being written.
-use crate::config::Settings;
-use crate::services::containers::Containers;
-use crate::services::images::Images;
-use crate::transport::Helpers;
-use std::sync::Arc;
+//! BUILDER (rank 1): `docker build` as dockerd's classic builder does it.
+//!
+//! Each step makes an image on top of the one before; a step that was done before on the same image is taken from there.
+//!
+//! ```text
+//! upload ──▶ context.rs (a tree in a tar) ──▶ lines.rs, dockerfile.rs (what is asked for)
+//!                 │                                  │
+//!                 │                     steps.rs, stage by stage, step by step
+//!                 ▼                 ┌────────────────┼──────────────────┐
+//!      source.rs, place.rs      plan.rs           run.rs            cache.rs
+//!      copy.rs, layer.rs        configuration     a container,      an image that has
+//!      a layer's tar            and history       then what it      done it already
+//!                 │                 │             changed
+//!                 └─────────────────┴────────────────┴──▶ images: a layer, an image
+//! ```
+//!
+//! A build is one task and owns everything that it makes: what a failed or abandoned one leaves are whole images of steps
+//! that were done, which are the cache, and, where the client did not ask otherwise, the container of the step that failed, as
+//! with dockerd. Uploads and layers under way are files of `state_dir/tmp`, removed when they are dropped.
+//!
+//! Refused: everything that only BuildKit does (`RUN --mount`, here-documents, `COPY --link`), `ADD` of addresses, `--pull`,
+//! `--squash`, `--cache-from` and resource limits.
 
-/// Being written.
+mod arguments;
+mod base;
+mod cache;
+mod context;
+mod copy;
+mod dockerfile;
+mod entries;
+mod glob;
+mod layer;
+mod lines;
+mod output;
+mod place;
+mod plan;
+mod refuse;
+mod run;
+mod source;
+mod steps;
+
+use crate::config::Settings;
+use crate::services::Failure;
+use crate::services::containers::Containers;
+use crate::services::images::{Images, PROGRESS_QUEUE_LINES_MAX, Spool};
+use crate::transport::Helpers;
+use docker_api::build_image::{BuildQuery, ProgressLine};
+use entries::EntryError;
+use output::Output;
+use protocol::Principal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The handle.
 #[derive(Debug, Clone)]
-pub struct Builder;
+pub struct Builder(Arc<Deps>);
+
+/// What builds work with: everything of a higher rank.
+#[derive(Debug)]
+struct Deps {
+    containers: Containers,
+    images: Images,
+    helpers: Helpers,
+    settings: Arc<Settings>,
+    bases: base::Bases,
+}
+
+/// A build under way.
+#[derive(Debug)]
+pub struct Building {
+    /// What the client is told, line by line. Dropping it cancels the build.
+    pub lines: mpsc::Receiver<ProgressLine>,
+    /// Its end: an error only where no line was sent, since a later one is a line itself.
+    pub ended: JoinHandle<Result<(), Failure>>,
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    /// It cannot be done.
+    #[error("{0}")]
+    Failed(#[from] Failure),
+    /// A command said that it failed.
+    #[error("{message}")]
+    Exited {
+        /// dockerd's words.
+        message: String,
+        /// Its exit code.
+        code: i64,
+    },
+    /// The client went away.
+    #[error("Build cancelled")]
+    Cancelled,
+}
+
+impl BuildError {
+    fn invalid(text: impl Into<String>) -> Self {
+        BuildError::Failed(Failure::Invalid(text.into()))
+    }
+
+    fn unsupported(what: impl std::fmt::Display) -> Self {
+        BuildError::Failed(Failure::Unsupported(format!(
+            "{what} is not supported by cellblock yet"
+        )))
+    }
+
+    /// dockerd's answer to an option that its classic builder does not have.
+    fn needs_buildkit(option: &str) -> Self {
+        BuildError::invalid(format!("the --{option} option {}", lines::NEEDS_BUILDKIT))
+    }
+
+    /// Puts words in front.
+    fn within(self, context: &str) -> Self {
+        match self {
+            BuildError::Failed(failure) => BuildError::Failed(failure.within(context)),
+            BuildError::Exited { message, code } => BuildError::Exited {
+                message: format!("{context}: {message}"),
+                code,
+            },
+            BuildError::Cancelled => BuildError::Cancelled,
+        }
+    }
+}
+
+impl From<EntryError> for BuildError {
+    fn from(error: EntryError) -> Self {
+        // dockerd answers 500 for damaged archives.
+        BuildError::Failed(Failure::System(error.to_string()))
+    }
+}
+
+impl From<crate::transport::TransportError> for BuildError {
+    fn from(error: crate::transport::TransportError) -> Self {
+        BuildError::Failed(error.into())
+    }
+}
+
+impl From<protocol::names::BadName> for BuildError {
+    fn from(bad: protocol::names::BadName) -> Self {
+        BuildError::Failed(bad.into())
+    }
+}
 
 impl Builder {
-    /// Being written.
+    /// Wires it.
     #[must_use]
-    pub fn new(_: Containers, _: Images, _: Helpers, _: Arc<Settings>) -> Self {
-        Builder
+    pub fn new(containers: Containers, images: Images, helpers: Helpers, settings: Arc<Settings>) -> Self {
+        let bases = base::Bases::new(helpers.clone());
+        Builder(Arc::new(Deps {
+            containers,
+            images,
+            helpers,
+            settings,
+            bases,
+        }))
     }
+
+    /// Where uploads are spooled.
+    #[must_use]
+    pub fn spool_directory(&self) -> PathBuf {
+        self.0.spool_directory()
+    }
+
+    /// Starts a build of an uploaded context: a tar, plain or gzip.
+    #[must_use]
+    pub fn start(&self, by: &Principal, query: BuildQuery, upload: Spool) -> Building {
+        let (sender, lines) = mpsc::channel(PROGRESS_QUEUE_LINES_MAX);
+        let output = Output::new(sender, query.quiet);
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        let ended = tokio::spawn(async move { steps::build(deps, by, query, upload, output).await });
+        Building { lines, ended }
+    }
+}
+
+impl Deps {
+    fn spool_directory(&self) -> PathBuf {
+        self.settings.state_dir.join("tmp")
+    }
+}
+
+/// Runs work that blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
+) -> Result<T, BuildError> {
+    let ending = || BuildError::Failed(Failure::Unavailable("the daemon is ending".to_owned()));
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(ending()))
 }

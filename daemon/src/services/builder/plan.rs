@@ -60,7 +60,15 @@ impl Plan {
             env.push(DEFAULT_PATH.to_owned());
         }
         let triggers = config.on_build.take().unwrap_or_default();
-        (Plan { draft: Draft::new(config), maintainer: String::new(), arguments, escape }, triggers)
+        (
+            Plan {
+                draft: Draft::new(config),
+                maintainer: String::new(),
+                arguments,
+                escape,
+            },
+            triggers,
+        )
     }
 
     /// The configuration as it is so far.
@@ -87,7 +95,10 @@ impl Plan {
         let arguments = self.arguments.beside(&env);
         move |name: &str| {
             let of_env = env.iter().filter_map(|entry| entry.split_once('='));
-            let value = of_env.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next();
+            let value = of_env
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
+                .next();
             value.or_else(|| arguments.get(name).cloned())
         }
     }
@@ -108,7 +119,8 @@ impl Plan {
             "VOLUME" => format!("[{}]", self.volumes(instruction)?.join(" ")),
             _ => String::new(),
         };
-        self.draft.apply(instruction, &self.arguments.beside(self.env()))?;
+        self.draft
+            .apply(instruction, &self.arguments.beside(self.env()))?;
         let config = &self.draft.config;
         let text = match instruction.name().as_str() {
             // Without the blank that the others have: dockerd makes the directory itself.
@@ -134,19 +146,29 @@ impl Plan {
         let pairs: Vec<(&str, &str)> = if is_new_form {
             words.iter().filter_map(|word| word.split_once('=')).collect()
         } else {
-            instruction.rest.split_once(char::is_whitespace).into_iter().collect()
+            instruction
+                .rest
+                .split_once(char::is_whitespace)
+                .into_iter()
+                .collect()
         };
-        let expanded = pairs
-            .into_iter()
-            .map(|(name, value)| Ok(format!("{}={}", self.expand(name)?, self.expand(value.trim_start())?)));
+        let expanded = pairs.into_iter().map(|(name, value)| {
+            Ok(format!(
+                "{}={}",
+                self.expand(name)?,
+                self.expand(value.trim_start())?
+            ))
+        });
         Ok(expanded.collect::<Result<Vec<_>, BuildError>>()?.join(" "))
     }
 
     fn ports(&self, instruction: &Instruction) -> Result<String, BuildError> {
         let mut words: Vec<&str> = instruction.rest.split_whitespace().collect();
         words.sort_unstable();
-        let words: Vec<Vec<String>> =
-            words.into_iter().map(|word| self.expand_and_split(word)).collect::<Result<_, _>>()?;
+        let words: Vec<Vec<String>> = words
+            .into_iter()
+            .map(|word| self.expand_and_split(word))
+            .collect::<Result<_, _>>()?;
         Ok(words.concat().join(" "))
     }
 
@@ -158,7 +180,11 @@ impl Plan {
 
     /// A label of the request.
     pub(super) fn label(&mut self, name: &str, value: &str) -> Comment {
-        self.draft.config.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+        self.draft
+            .config
+            .labels
+            .get_or_insert_default()
+            .insert(name.to_owned(), value.to_owned());
         self.comment(&format!("LABEL {name}={value}"))
     }
 
@@ -180,7 +206,10 @@ impl Plan {
     /// In dockerd's words.
     pub(super) fn argument(&mut self, words: &[String]) -> Result<Comment, BuildError> {
         // All words see the values of before this instruction.
-        let pairs = words.iter().map(|word| self.pair(word)).collect::<Result<Vec<_>, _>>()?;
+        let pairs = words
+            .iter()
+            .map(|word| self.pair(word))
+            .collect::<Result<Vec<_>, _>>()?;
         for (name, default) in &pairs {
             self.arguments.declare(name, default.clone());
         }
@@ -214,7 +243,10 @@ impl Plan {
         };
         let values = self.arguments.beside(self.env());
         let pair = |(name, value): (&String, &String)| format!("{name}={value}");
-        let shown = values.iter().filter(|(name, _)| self.arguments.is_in_history(name)).map(pair);
+        let shown = values
+            .iter()
+            .filter(|(name, _)| self.arguments.is_in_history(name))
+            .map(pair);
         let shown: Vec<String> = shown.collect();
         let mut created_by = Vec::new();
         // dockerd's condition is that any argument is seen, and its count is of those that are shown.
@@ -223,8 +255,17 @@ impl Plan {
             created_by.extend(shown);
         }
         created_by.extend(command.iter().cloned());
-        let env = self.env().iter().cloned().chain(values.iter().map(pair)).collect();
-        Ok(Run { command, env, created_by: created_by.join(" ") })
+        let env = self
+            .env()
+            .iter()
+            .cloned()
+            .chain(values.iter().map(pair))
+            .collect();
+        Ok(Run {
+            command,
+            env,
+            created_by: created_by.join(" "),
+        })
     }
 
     /// What stands in the history for `ENV` and the like.
@@ -282,7 +323,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn quoted_list(words: Option<&[String]>) -> String {
-    let words: Vec<String> = words.unwrap_or_default().iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = words
+        .unwrap_or_default()
+        .iter()
+        .map(|word| quoted(word))
+        .collect();
     format!("[{}]", words.join(" "))
 }
 
@@ -290,8 +335,17 @@ fn quoted_list(words: Option<&[String]>) -> String {
 fn health(health: Option<&HealthConfig>) -> String {
     let health = health.cloned().unwrap_or_default();
     let test = health.test.unwrap_or_default().join(" ");
-    let times = [health.interval, health.timeout, health.start_period, health.start_interval];
-    format!("&{{[{test}] {} {}}}", times.map(go_duration).join(" "), health.retries)
+    let times = [
+        health.interval,
+        health.timeout,
+        health.start_period,
+        health.start_interval,
+    ];
+    format!(
+        "&{{[{test}] {} {}}}",
+        times.map(go_duration).join(" "),
+        health.retries
+    )
 }
 
 /// A time in nanoseconds as Go prints it: `1m30s`, `1.5ms`, `0s`.
@@ -321,5 +375,5 @@ fn fraction(value: u64, unit: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "plan_table.rs"]
+#[path = "plan_tests.rs"]
 mod tests;

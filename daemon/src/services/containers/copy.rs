@@ -44,6 +44,20 @@ fn beneath(path: &str) -> Result<RelPath, Failure> {
     Ok(RelPath::new(clean.trim_start_matches('/'))?)
 }
 
+/// Whether a path can only mean a directory.
+fn names_directory(path: &str) -> bool {
+    path.len() > 1 && (path.ends_with('/') || path.ends_with("/."))
+}
+
+/// Who owns what `docker cp` brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyOwner {
+    /// Whom the archive says.
+    Archive,
+    /// The container's user (`copyUIDGID`).
+    Container,
+}
+
 impl Tree {
     fn missing(&self, path: &str, error: TransportError) -> Failure {
         if error.is_not_found() {
@@ -53,30 +67,43 @@ impl Tree {
         }
     }
 
-    /// What a path is.
+    /// What a path is. A trailing `/` or `/.` follows a link in the last place, as lstat(2) does.
     ///
     /// # Errors
     /// `NotFound` in dockerd's words; `System` for a file named as a directory.
     pub async fn stat(&self, path: &str) -> Result<PathStat, Failure> {
-        let archive = &self.containers.0.helpers.archive;
-        let stat = archive.stat(&self.by, self.root.mount_name(), beneath(path)?).await;
-        let stat = stat.map_err(|error| self.missing(path, error))?;
-        if path.len() > 1 && path.ends_with('/') && stat.kind != FileKind::Directory {
-            return Err(Failure::System(format!("lstat {path}: not a directory")));
+        let stat = self.stat_beneath(beneath(path)?, path).await?;
+        if !names_directory(path) {
+            return Ok(stat);
         }
-        Ok(stat)
+        let stat = match stat.kind {
+            FileKind::Symlink => self.stat_beneath(stat.resolved, path).await?,
+            _ => stat,
+        };
+        if stat.kind == FileKind::Directory {
+            Ok(stat)
+        } else {
+            Err(Failure::System(format!("lstat {path}: not a directory")))
+        }
+    }
+
+    async fn stat_beneath(&self, at: RelPath, path: &str) -> Result<PathStat, Failure> {
+        let archive = &self.containers.0.helpers.archive;
+        let stat = archive.stat(&self.by, self.root.mount_name(), at).await;
+        stat.map_err(|error| self.missing(path, error))
     }
 
     /// A path as a tar stream, named by its last part.
     ///
     /// # Errors
     /// See [`TransportError`]; that the path does not exist is told by the stream's end.
-    pub async fn pack(&self, path: &str) -> Result<Packing, Failure> {
-        let path = beneath(path)?;
-        let last = path.as_str().rsplit('/').next().unwrap_or_default();
-        // The root itself is packed under the name `.` would have: its content stands at the top.
-        let name = RelPath::new(last)?;
-        Ok(self.containers.0.helpers.archive.pack(&self.by, self.root.mount_name(), path, name).await?)
+    pub async fn pack(&self, path: &str, stat: &PathStat) -> Result<Packing, Failure> {
+        let asked = beneath(path)?;
+        let last = asked.as_str().rsplit('/').next().unwrap_or_default();
+        // `DIR/.` and the root itself are packed as what is in them.
+        let name = RelPath::new(if path.ends_with("/.") { "" } else { last })?;
+        let from = if names_directory(path) { stat.resolved.clone() } else { asked };
+        Ok(self.containers.0.helpers.archive.pack(&self.by, self.root.mount_name(), from, name).await?)
     }
 
     /// Extracts a tar stream into a directory.
@@ -87,23 +114,18 @@ impl Tree {
         &self,
         path: &str,
         replace: Replace,
+        owner: CopyOwner,
         from: impl AsyncRead + Unpin,
     ) -> Result<(), Failure> {
         let stat = self.stat(path).await?;
-        let resolved = if stat.kind == FileKind::Symlink {
-            let target = self.containers.0.helpers.archive.stat(
-                &self.by,
-                self.root.mount_name(),
-                stat.resolved.clone(),
-            );
-            let target = target.await.map_err(|error| self.missing(path, error))?;
-            (target.kind, stat.resolved)
-        } else {
-            (stat.kind, beneath(path)?)
+        let stat = match stat.kind {
+            FileKind::Symlink => self.stat_beneath(stat.resolved, path).await?,
+            _ => stat,
         };
-        let (FileKind::Directory, path) = resolved else {
+        if stat.kind != FileKind::Directory {
             return Err(Failure::Invalid(error::ARCHIVE_NOT_A_DIRECTORY.to_owned()));
-        };
+        }
+        let path = stat.resolved;
         if self.container.host_config.readonly_rootfs && !self.is_on_a_mount(&path) {
             return Err(Failure::Invalid(error::ARCHIVE_READ_ONLY.to_owned()));
         }
@@ -112,7 +134,7 @@ impl Tree {
             path,
             whiteouts: Whiteouts::Plain,
             replace,
-            owner: Owner::FromArchive,
+            owner: self.owner(owner).await?,
             content_bytes_max: LAYER_CONTENT_BYTES_MAX,
             entries_max: LAYER_ENTRIES_MAX,
         };
@@ -123,6 +145,16 @@ impl Tree {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// With `cp -a` files go to the user that the container runs as, if it names one.
+    async fn owner(&self, wanted: CopyOwner) -> Result<Owner, Failure> {
+        let user = &self.container.config.user;
+        if wanted == CopyOwner::Archive || user.is_empty() {
+            return Ok(Owner::FromArchive);
+        }
+        let account = super::user::find(&self.containers.0, &self.by, &self.root, user, &[]).await?;
+        Ok(Owner::Fixed { uid: account.uid, gid: account.gid })
     }
 
     fn is_on_a_mount(&self, path: &RelPath) -> bool {

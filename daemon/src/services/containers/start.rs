@@ -39,8 +39,7 @@ pub(super) async fn start(deps: &Arc<Deps>, by: &Principal, found: &Found) -> Re
         Err(Refusal::Removing | Refusal::Dead) => return Err(Failure::Conflict(error::START_REMOVING.to_owned())),
     }
     match run(deps, by, &container).await {
-        Ok((running, root)) => {
-            deps.roots.keep(root).await;
+        Ok(running) => {
             let started = deps.change(&container.id, Event::Started { pid: running.pid }).await?;
             deps.tell(&started, "start", &[]);
             finish::watch(deps, by, &started, running);
@@ -92,17 +91,24 @@ async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
     Ok(container)
 }
 
-async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<(Ended, RootGuard), Failure> {
-    let id = &container.id;
+async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<Ended, Failure> {
     let endpoint = endpoint::allocate(deps, container).await?;
-    let container = deps.change(id, Event::Placed(endpoint)).await?;
+    let container = deps.change(&container.id, Event::Placed(endpoint)).await?;
     let root = deps.roots.acquire(by, &container).await?;
-    files::write(deps, by, &root, &container).await?;
+    let running = run_in(deps, by, &root, &container).await;
+    // Kept after a failure too: `tear_down` gives it up when the jail is gone, before which it cannot be unmounted.
+    deps.roots.keep(root).await;
+    running
+}
+
+async fn run_in(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<Ended, Failure> {
+    let id = &container.id;
+    files::write(deps, by, root, container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
-    let account = user::find(deps, by, &root, &container.config.user, &groups).await?;
-    mount_all(deps, by, &root, &container).await?;
-    let jid = deps.helpers.jail.create(by, jail_spec(deps, &root, &container)?).await?;
-    endpoint::connect(deps, by, &container, container.endpoint.as_ref(), jid).await?;
+    let account = user::find(deps, by, root, &container.config.user, &groups).await?;
+    mount_all(deps, by, root, container).await?;
+    let jid = deps.helpers.jail.create(by, jail_spec(deps, root, container)?).await?;
+    endpoint::connect(deps, by, container, container.endpoint.as_ref(), jid).await?;
 
     let hub = deps.processes.ask(HubOf { container: id.clone() }).await?;
     let [rows, columns] = container.host_config.console_size;
@@ -116,10 +122,10 @@ async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<(Ende
     };
     let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
     let log = LogWriter::open(&deps.log_path(id)).map_err(|e| Failure::System(e.to_string()))?;
-    let run = Run { hub, log: Some(log), keep_as: Some(keep_key(id)) };
+    let run = Run { hub, log: Some(log), keep_as: Some(keep_key(id)), exec: None };
     let jail = naming::jail(id)?;
-    let launched = launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio(&container), run).await;
-    launched.map(|running| (running, root)).map_err(|error| explain(RUNTIME_REFUSED, error))
+    let launched = launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio(container), run).await;
+    launched.map_err(|error| explain(RUNTIME_REFUSED, error))
 }
 
 /// The key under which the launcher keeps a container's descriptors.

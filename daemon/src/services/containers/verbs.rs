@@ -27,7 +27,7 @@ use protocol::jail::{ProcessInfo, Role};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
 const EXIT_CODE_UNKNOWN: i64 = 255;
@@ -266,14 +266,21 @@ impl Containers {
         self.0.log_path(id)
     }
 
-    /// A way to see whether a container's run is over, for followers of its log.
+    /// Completes when a container does not run, for followers of its log.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn is_over(&self, id: &str) -> Result<Box<dyn Fn() -> bool + Send>, Failure> {
+    pub async fn over(&self, id: &str) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
         let view = self.0.table.ask(Watch { id: id.to_owned() }).await?;
         let view = view.ok_or_else(|| Failure::NotFound(format!("No such container: {id}")))?;
-        Ok(Box::new(move || !view.borrow().is_running()))
+        Ok(async move {
+            finish::wait(view, WaitCondition::NotRunning).await;
+        })
+    }
+
+    /// A client attached to a container.
+    pub fn attached(&self, container: &Container) {
+        self.0.tell(container, "attach", &[]);
     }
 
     /// The ids of a container's execs that have not ended.
@@ -320,6 +327,11 @@ impl Containers {
         if spec.privileged {
             return Err(Failure::Unsupported("exec --privileged is not supported by cellblock yet".to_owned()));
         }
+        // Judged now, in dockerd's place; looked up again at the start, since the files may have changed.
+        let root = self.0.roots.acquire(by, &found.container).await?;
+        account_of(&self.0, by, &root, &found.container, &spec)
+            .await
+            .map_err(|failure| Failure::Invalid(failure.to_string()))?;
         let exec = Exec {
             id: naming::new_id(),
             container: found.container.id.clone(),
@@ -359,9 +371,7 @@ impl Containers {
         to_the_end(async move {
             let started = run_exec(&deps, &by, &found.container, &exec, &how).await;
             if let Err(failure) = &started {
-                let exit_code = start::exit_code_of(failure);
-                *exec.state.lock().unwrap_or_else(PoisonError::into_inner) =
-                    ExecState::Ended { exit_code, pid: 0 };
+                exec.ended(start::exit_code_of(failure), 0);
             }
             started
         })
@@ -398,8 +408,9 @@ impl Containers {
         deps.roots.keep(root).await;
         let log = LogWriter::open(&deps.log_path(&container.id)).map_err(|e| Failure::System(e.to_string()))?;
         let hub = self.hub(&container.id).await?;
-        let run = Run { hub, log: Some(log), keep_as: Some(start::keep_key(&container.id)) };
-        let running = crate::services::processes::adopt(kept, pid, start::stdio(container), run);
+        let run = Run { hub, log: Some(log), keep_as: Some(start::keep_key(&container.id)), exec: None };
+        let adopted = crate::services::processes::adopt(&deps.launcher, kept, pid, start::stdio(container), run);
+        let running = adopted.map_err(|e| Failure::System(e.to_string()))?;
         finish::watch(deps, by, container, running);
         Ok(())
     }
@@ -441,9 +452,7 @@ async fn run_exec(
     }
     let request = &exec.request;
     let root = deps.roots.acquire(by, container).await?;
-    let who = if request.user.is_empty() { &container.config.user } else { &request.user };
-    let groups = container.host_config.group_add.clone().unwrap_or_default();
-    let account = user::find(deps, by, &root, who, &groups).await?;
+    let account = account_of(deps, by, &root, container, request).await?;
     let asked = how.console_size.or(request.console_size).map(|[rows, columns]| (cut(rows), cut(columns)));
     let wanted = process::Wanted {
         role: Role::Further,
@@ -454,24 +463,35 @@ async fn run_exec(
     };
     let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
     let stdio = if request.tty { Stdio::Terminal } else { Stdio::Pipes { input: request.attach_stdin } };
-    let run = Run { hub: Arc::clone(&exec.hub), log: None, keep_as: None };
+    let run = Run { hub: Arc::clone(&exec.hub), log: None, keep_as: None, exec: Some(Arc::clone(exec)) };
     let jail = naming::jail(&container.id)?;
     let launched =
         crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run).await;
     let running = launched.map_err(|error| start::explain(EXEC_REFUSED, error))?;
-    let pid = running.pid;
-    *exec.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Running { pid };
+    exec.running(running.pid);
     let command = request.cmd.clone().unwrap_or_default().join(" ");
     deps.tell(container, &format!("exec_start: {command}"), &[("execID", exec.id.clone())]);
     let (deps, container, exec) = (Arc::clone(deps), Arc::clone(container), Arc::clone(exec));
     tokio::spawn(async move {
         let exit_code = running.exit_code.await.unwrap_or(255);
-        *exec.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Ended { exit_code, pid };
         let extra = [("execID", exec.id.clone()), ("exitCode", exit_code.to_string())];
         deps.tell(&container, "exec_die", &extra);
         drop(root);
     });
     Ok(())
+}
+
+/// Who an exec runs as: whom it names, else the container's user.
+async fn account_of(
+    deps: &Deps,
+    by: &Principal,
+    root: &RootGuard,
+    container: &Container,
+    spec: &ExecSpec,
+) -> Result<user::Account, Failure> {
+    let who = if spec.user.is_empty() { &container.config.user } else { &spec.user };
+    let groups = container.host_config.group_add.clone().unwrap_or_default();
+    user::find(deps, by, root, who, &groups).await
 }
 
 fn cut(side: u32) -> u16 {

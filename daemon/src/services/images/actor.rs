@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// The actor.
-pub struct ImagesActor {
+pub(super) struct ImagesActor {
     /// Shared with readers; a change while somebody reads copies it.
     state: Arc<State>,
     locks: BTreeMap<String, Arc<Mutex<()>>>,
@@ -18,7 +18,7 @@ pub struct ImagesActor {
 impl ImagesActor {
     /// The table as it was stored.
     #[must_use]
-    pub fn new(state: State) -> Self {
+    pub(super) fn new(state: State) -> Self {
         ImagesActor {
             state: Arc::new(state),
             locks: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl Handler<TakeUnusedLayer> for ImagesActor {
 /// The table does not answer: the daemon is overloaded or ending.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the table of images does not answer")]
-pub struct TableBusy;
+pub(super) struct TableBusy;
 
 impl From<TableBusy> for crate::services::Failure {
     fn from(busy: TableBusy) -> Self {
@@ -109,12 +109,12 @@ impl From<TableBusy> for crate::services::Failure {
 
 /// The handle through which the verbs ask the table.
 #[derive(Debug, Clone)]
-pub struct Table(Addr<ImagesActor>);
+pub(super) struct Table(Addr<ImagesActor>);
 
 impl Table {
     /// Starts the actor.
     #[must_use]
-    pub fn start(state: State) -> Self {
+    pub(super) fn start(state: State) -> Self {
         Table(ImagesActor::new(state).start())
     }
 
@@ -122,7 +122,7 @@ impl Table {
     ///
     /// # Errors
     /// [`TableBusy`] where no answer came in time.
-    pub async fn ask<M>(&self, message: M) -> Result<M::Result, TableBusy>
+    pub(super) async fn ask<M>(&self, message: M) -> Result<M::Result, TableBusy>
     where
         M: actix::Message + Send + 'static,
         M::Result: Send,

@@ -14,7 +14,7 @@ impl State {
     ///
     /// # Errors
     /// [`Failure::NotFound`], or [`Failure::Invalid`] for what is neither a name nor an id.
-    pub fn find(&self, wanted: &str) -> Result<Arc<Image>, Failure> {
+    pub(super) fn find(&self, wanted: &str) -> Result<Arc<Image>, Failure> {
         if let Some(id) = whole_id(wanted) {
             return self
                 .image(&id)

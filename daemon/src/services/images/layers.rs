@@ -376,7 +376,7 @@ impl Images {
     }
 
     /// Removes layers that nothing needs any more, such as those of a removed container whose image was removed before it.
-    pub async fn sweep(&self, by: &Principal) {
+    pub(super) async fn sweep(&self, by: &Principal) {
         let Ok(view) = self.view().await else { return };
         let mut unused: Vec<String> = view
             .layers()

@@ -6,7 +6,7 @@ use super::progress::{Detail, Progress};
 use super::spool::Spool;
 use super::stream::{Source, StreamError};
 use super::tarball::{ArchiveError, Tarball};
-use super::verbs::Images;
+use super::verbs::{Images, NamesMoved};
 use super::{Image, chain};
 use crate::services::Failure;
 use docker_api::image_config::Platform;
@@ -132,7 +132,7 @@ impl Images {
         listed: &Listed,
         progress: &Progress,
         holds: &mut Vec<Hold>,
-    ) -> Result<(Arc<Image>, super::NamesMoved), LoadError> {
+    ) -> Result<(Arc<Image>, NamesMoved), LoadError> {
         let mut parent = None;
         let digests = &listed.config.rootfs.diff_ids;
         for (index, (source, digest)) in listed.layers.iter().zip(digests).enumerate() {

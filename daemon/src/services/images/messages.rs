@@ -8,17 +8,17 @@ use tokio::sync::Mutex;
 /// The table as it is now.
 #[derive(Debug, Message)]
 #[rtype(result = "Arc<State>")]
-pub struct View;
+pub(super) struct View;
 
 /// Makes a change that was written to the store.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Apply(pub Change);
+pub(super) struct Apply(pub Change);
 
 /// The lock under which a layer is made or removed.
 #[derive(Debug, Message)]
 #[rtype(result = "Arc<Mutex<()>>")]
-pub struct LayerLock {
+pub(super) struct LayerLock {
     /// The chain id.
     pub chain: String,
 }
@@ -26,7 +26,7 @@ pub struct LayerLock {
 /// Keeps a layer, if it exists, until as many [`LetGoLayer`] came.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Layer>")]
-pub struct HoldLayer {
+pub(super) struct HoldLayer {
     /// The chain id.
     pub chain: String,
 }
@@ -34,7 +34,7 @@ pub struct HoldLayer {
 /// Ends what [`HoldLayer`] began.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct LetGoLayer {
+pub(super) struct LetGoLayer {
     /// The chain id.
     pub chain: String,
 }
@@ -42,12 +42,12 @@ pub struct LetGoLayer {
 /// A layer exists now (again).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct PutLayer(pub Layer);
+pub(super) struct PutLayer(pub Layer);
 
 /// Takes a layer out of the table, if nothing needs it.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Layer>")]
-pub struct TakeUnusedLayer {
+pub(super) struct TakeUnusedLayer {
     /// The chain id.
     pub chain: String,
 }

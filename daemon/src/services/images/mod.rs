@@ -44,14 +44,13 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{ImagesActor, Table, TableBusy};
 pub use import::Import;
 pub use layers::{Hold, LayerAdded};
 pub use list::{ListWish, Sharing};
-pub use progress::{PROGRESS_QUEUE_LINES_MAX, bar};
+pub use progress::PROGRESS_QUEUE_LINES_MAX;
 pub use remove::{Children, Force, ImageUser};
 pub use spool::Spool;
-pub use verbs::{Images, NamesMoved, target};
+pub use verbs::{Images, target};
 
 use crate::services::Failure;
 use docker_api::image_config::{ImageConfigFile, Platform};

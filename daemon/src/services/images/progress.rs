@@ -91,8 +91,7 @@ fn layer_line(id: &str, status: &str, current: u64, total: u64) -> ProgressLine 
 }
 
 /// The bar that old clients print, as dockerd draws it.
-#[must_use]
-pub fn bar(current: u64, total: u64) -> String {
+fn bar(current: u64, total: u64) -> String {
     let percent = if total == 0 {
         100
     } else {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A layer, as stored (kind `Layer`, key = chain id).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub(super) struct Layer {
     /// The chain id, without `sha256:`.
     pub chain: String,
     /// The chain id of the layer below.
@@ -21,7 +21,7 @@ pub struct Layer {
 
 /// Images, their names, and layers with who keeps them.
 #[derive(Debug, Default, Clone)]
-pub struct State {
+pub(super) struct State {
     images: BTreeMap<String, Arc<Image>>,
     /// Tags and `name@digest` in familiar form, to image ids.
     names: BTreeMap<String, String>,
@@ -31,7 +31,7 @@ pub struct State {
 
 /// Rows that change together.
 #[derive(Debug, Default, Clone)]
-pub struct Change {
+pub(super) struct Change {
     /// Images as they will be.
     pub put: Vec<Arc<Image>>,
     /// Ids of images that will not be.
@@ -43,7 +43,7 @@ pub struct Change {
 impl State {
     /// The table as it was stored.
     #[must_use]
-    pub fn new(mut images: Vec<Image>, layers: Vec<Layer>) -> Self {
+    pub(super) fn new(mut images: Vec<Image>, layers: Vec<Layer>) -> Self {
         let mut state = State::default();
         // The daemon may have ended between the two rows of a moved name: the image that it moved to last keeps it.
         images.sort_by(|one, other| (one.tagged_at_ns, &one.id).cmp(&(other.tagged_at_ns, &other.id)));
@@ -57,43 +57,43 @@ impl State {
     }
 
     /// Every image.
-    pub fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+    pub(super) fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
         self.images.values()
     }
 
     /// The image with this whole id.
     #[must_use]
-    pub fn image(&self, id: &str) -> Option<&Arc<Image>> {
+    pub(super) fn image(&self, id: &str) -> Option<&Arc<Image>> {
         self.images.get(id)
     }
 
     /// The id that a tag or `name@digest` in familiar form points to.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&String> {
+    pub(super) fn named(&self, name: &str) -> Option<&String> {
         self.names.get(name)
     }
 
     /// Images that were built on this one.
-    pub fn children<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Image>> {
+    pub(super) fn children<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Image>> {
         self.images
             .values()
             .filter(move |image| image.parent.as_deref() == Some(id))
     }
 
     /// Every layer.
-    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.values()
     }
 
     /// A layer.
     #[must_use]
-    pub fn layer(&self, chain: &str) -> Option<&Layer> {
+    pub(super) fn layer(&self, chain: &str) -> Option<&Layer> {
         self.layers.get(chain)
     }
 
     /// How many images stand on a layer.
     #[must_use]
-    pub fn users_of(&self, chain: &str) -> usize {
+    pub(super) fn users_of(&self, chain: &str) -> usize {
         self.images
             .values()
             .filter(|image| image.chain.iter().any(|used| used == chain))
@@ -103,7 +103,7 @@ impl State {
     /// What changes when `image` gets `names`, whether it is new or known; other images lose those names. A known image
     /// keeps its other names. `tagged_at_ns` is 0 where this is no tagging (`docker load`).
     #[must_use]
-    pub fn plan_names(&self, image: Image, names: &[String], tagged_at_ns: i64) -> Change {
+    pub(super) fn plan_names(&self, image: Image, names: &[String], tagged_at_ns: i64) -> Change {
         let mut image = self
             .images
             .get(&image.id)
@@ -140,7 +140,7 @@ impl State {
     }
 
     /// Makes a change.
-    pub fn apply(&mut self, change: Change) {
+    pub(super) fn apply(&mut self, change: Change) {
         for image in &change.put {
             self.forget_names(&image.id);
         }
@@ -161,19 +161,19 @@ impl State {
     }
 
     /// Adds a layer.
-    pub fn put_layer(&mut self, layer: Layer) {
+    pub(super) fn put_layer(&mut self, layer: Layer) {
         self.layers.insert(layer.chain.clone(), layer);
     }
 
     /// Keeps a layer from [`State::take_unused`], if it exists.
-    pub fn hold(&mut self, chain: &str) -> Option<Layer> {
+    pub(super) fn hold(&mut self, chain: &str) -> Option<Layer> {
         let layer = self.layers.get(chain)?.clone();
         *self.holds.entry(chain.to_owned()).or_default() += 1;
         Some(layer)
     }
 
     /// Ends one [`State::hold`].
-    pub fn let_go(&mut self, chain: &str) {
+    pub(super) fn let_go(&mut self, chain: &str) {
         if let Some(count) = self.holds.get_mut(chain) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -183,7 +183,7 @@ impl State {
     }
 
     /// Takes a layer out that no image uses, nobody holds and no other layer stands on.
-    pub fn take_unused(&mut self, chain: &str) -> Option<Layer> {
+    pub(super) fn take_unused(&mut self, chain: &str) -> Option<Layer> {
         let is_parent = self
             .layers
             .values()

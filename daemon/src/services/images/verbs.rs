@@ -16,6 +16,7 @@ use docker_api::reference::Reference;
 use protocol::Principal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The handle.
@@ -35,7 +36,7 @@ struct Changing {
 }
 
 /// Names that an image took from others, each with the id of the image that had it.
-pub type NamesMoved = Vec<(String, String)>;
+pub(super) type NamesMoved = Vec<(String, String)>;
 
 impl Images {
     /// Loads what was stored, and compares it with the datasets that exist (`reconcile.rs`).
@@ -66,7 +67,22 @@ impl Images {
         if let Err(error) = images.reconcile(&by).await {
             tracing::error!(%error, "images were not compared with their datasets");
         }
+        tokio::spawn(images.clone().sweep_after_containers(by));
         Ok(images)
+    }
+
+    /// A container keeps the layers that it was cloned from; when it is gone, those of an image that went before it can go.
+    async fn sweep_after_containers(self, by: Principal) {
+        let (_, mut news) = self.bus.listen();
+        loop {
+            match news.recv().await {
+                Ok(event) if event.kind == "container" && event.action == "destroy" => self.sweep(&by).await,
+                Ok(_) => {}
+                // Some news was missed; a sweep is never wrong.
+                Err(RecvError::Lagged(_)) => self.sweep(&by).await,
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 
     pub(super) async fn view(&self) -> Result<Arc<State>, Failure> {

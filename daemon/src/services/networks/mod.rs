@@ -111,6 +111,13 @@ impl Networks {
         by_name.or_else(by_id).ok_or_else(|| Failure::NotFound(format!("network {text} not found")))
     }
 
+    /// The interface of a network that has one.
+    #[must_use]
+    pub fn bridge_name(&self, network: &Network) -> Option<String> {
+        let bridge = naming::bridge_interface(&self.installation, &network.id).ok()?;
+        network.subnet.map(|_| bridge.as_str().to_owned())
+    }
+
     /// Gives a container an address on a network.
     ///
     /// # Errors

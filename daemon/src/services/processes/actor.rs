@@ -5,7 +5,7 @@ use super::messages::{AddExec, DropContainer, DropExecs, Exec, ExecState, ExecsO
 use crate::kernel::limits::{ACTOR_DEADLINE, MAILBOX_MESSAGES_MAX};
 use actix::{Actor, Addr, Context, Handler, MessageResult};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// The actor.
 #[derive(Default)]
@@ -69,8 +69,7 @@ impl Handler<ExecsOf> for ProcessesActor {
 
     fn handle(&mut self, message: ExecsOf, _: &mut Self::Context) -> Self::Result {
         let running = |exec: &Exec| {
-            let state = *exec.state.lock().unwrap_or_else(PoisonError::into_inner);
-            matches!(state, ExecState::Created | ExecState::Starting | ExecState::Running { .. })
+            matches!(exec.now(), ExecState::Created | ExecState::Starting | ExecState::Running { .. })
         };
         let of = self.execs.values().filter(|exec| exec.container == message.container && running(exec));
         MessageResult(of.map(|exec| exec.id.clone()).collect())

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Result, Write};
 use std::path::Path;
+use std::pin::Pin;
 use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, BufReader};
 use tokio::sync::{mpsc, watch};
@@ -140,15 +141,17 @@ impl LogQuery {
     }
 }
 
+/// How to go on when a log has been read to its end.
+pub struct Follow {
+    /// Changes when the log has grown.
+    pub changes: watch::Receiver<u64>,
+    /// Completes when nothing more will be written.
+    pub over: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
 /// Sends the wanted entries of a log, and with `follow` what comes after them until the run is over.
-///
-/// `follow` holds a receiver that changes when the log has grown or the run is over, and a way to see whether it is.
 #[must_use]
-pub fn read(
-    path: std::path::PathBuf,
-    query: LogQuery,
-    follow: Option<(watch::Receiver<u64>, Box<dyn Fn() -> bool + Send>)>,
-) -> mpsc::Receiver<LogEntry> {
+pub fn read(path: std::path::PathBuf, query: LogQuery, follow: Option<Follow>) -> mpsc::Receiver<LogEntry> {
     let (entries, receiver) = mpsc::channel(ENTRIES_AHEAD);
     tokio::spawn(async move {
         if let Err(error) = send_entries(&path, &query, follow, &entries).await {
@@ -161,7 +164,7 @@ pub fn read(
 async fn send_entries(
     path: &Path,
     query: &LogQuery,
-    mut follow: Option<(watch::Receiver<u64>, Box<dyn Fn() -> bool + Send>)>,
+    mut follow: Option<Follow>,
     entries: &mpsc::Sender<LogEntry>,
 ) -> Result<()> {
     let mut file = match tokio::fs::File::open(path).await {
@@ -177,8 +180,6 @@ async fn send_entries(
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     loop {
-        // Asked before reading: what was written before the run's end is read after it.
-        let over = follow.as_ref().is_none_or(|(_, is_over)| is_over());
         while reader.read_until(b'\n', &mut line).await? > 0 && line.ends_with(b"\n") {
             // A damaged line (a crash while writing) is passed over.
             if let Ok(entry) = serde_json::from_slice::<LogEntry>(&line) {
@@ -188,14 +189,12 @@ async fn send_entries(
             }
             line.clear();
         }
-        match &mut follow {
-            Some((changes, _)) if !over => {
-                tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return Ok(()) },
-                    () = entries.closed() => return Ok(()),
-                }
-            }
-            Some(_) | None => return Ok(()),
+        let Some(Follow { changes, over }) = &mut follow else { return Ok(()) };
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            // One more round: what was written before the end is read after it.
+            () = over => follow = None,
+            () = entries.closed() => return Ok(()),
         }
     }
 }
@@ -298,17 +297,17 @@ mod tests {
         let mut log = LogWriter::open(&path).unwrap();
         log.write(StreamKind::Stdout, b"first\n").await;
         let (changes, watched) = watch::channel(0);
-        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let is_over = std::sync::Arc::clone(&over);
-        let is_over = Box::new(move || is_over.load(std::sync::atomic::Ordering::SeqCst));
-        let mut entries = read(path.clone(), query(None), Some((watched, is_over)));
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let over = Box::pin(async move {
+            let _ = ended.await;
+        });
+        let mut entries = read(path.clone(), query(None), Some(Follow { changes: watched, over }));
         assert_eq!(entries.recv().await.unwrap().log, "first\n");
         log.write(StreamKind::Stdout, b"second\n").await;
         changes.send_replace(1);
         assert_eq!(entries.recv().await.unwrap().log, "second\n");
         log.write(StreamKind::Stdout, b"last\n").await;
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
-        changes.send_replace(2);
+        drop(end);
         assert_eq!(entries.recv().await.unwrap().log, "last\n");
         assert!(entries.recv().await.is_none());
     }

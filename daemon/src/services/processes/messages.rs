@@ -3,7 +3,7 @@
 use super::hub::Hub;
 use actix::Message;
 use docker_api::exec::ExecCreateRequest;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The hub of a container, made where it is missing.
 #[derive(Debug, Message)]
@@ -44,6 +44,27 @@ pub struct Exec {
     pub hub: Arc<Hub>,
     /// What became of it.
     pub state: Mutex<ExecState>,
+}
+
+impl Exec {
+    /// What became of it so far.
+    #[must_use]
+    pub fn now(&self) -> ExecState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that it runs, unless it has ended already.
+    pub fn running(&self, pid: i32) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, ExecState::Ended { .. }) {
+            *state = ExecState::Running { pid };
+        }
+    }
+
+    /// Records its end.
+    pub fn ended(&self, exit_code: i64, pid: i32) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = ExecState::Ended { exit_code, pid };
+    }
 }
 
 /// Where an exec is in its life.

@@ -2,6 +2,7 @@
 
 use super::hub::{Chunk, Hub, Input};
 use super::logs::LogWriter;
+use super::messages::Exec;
 use super::stream;
 use crate::kernel::limits::{OUTPUT_CHUNK_BYTES, OUTPUT_DRAIN_DEADLINE};
 use crate::transport::jail::Jail;
@@ -82,16 +83,19 @@ pub async fn launch(
             std::iter::once(kept.exit.as_fd()).chain(kept.streams.iter().map(AsFd::as_fd)).collect();
         launcher.keep(key, &borrowed).map_err(|e| TransportError::Stream(e.to_string()))?;
     }
-    Ok(serve(kept, pid, stdio, run))
+    adopt(launcher, kept, pid, stdio, run).map_err(|e| TransportError::Stream(e.to_string()))
 }
 
-/// Goes on with a run that an earlier daemon started.
-#[must_use]
-pub fn adopt(kept: Kept, pid: i32, stdio: Stdio, run: Run) -> Ended {
-    serve(kept, pid, stdio, run)
+/// Serves a run that has been started, now or by an earlier daemon.
+///
+/// # Errors
+/// Where no more descriptors can be had.
+pub fn adopt(launcher: &Launcher, kept: Kept, pid: i32, stdio: Stdio, run: Run) -> std::io::Result<Ended> {
+    let keeping = Keeping::new(launcher, &run, &kept, stdio)?;
+    Ok(serve(kept, pid, stdio, run, keeping))
 }
 
-/// What a run writes to.
+/// What a run works with.
 #[derive(Debug)]
 pub struct Run {
     /// The hub.
@@ -100,20 +104,65 @@ pub struct Run {
     pub log: Option<LogWriter>,
     /// The key under which the launcher keeps the descriptors; none for what may die with the daemon.
     pub keep_as: Option<String>,
+    /// The exec that this is a run of: its end is recorded before its streams end, because clients ask for the exit code as soon
+    /// as they have seen the last output.
+    pub exec: Option<Arc<Exec>>,
 }
 
-fn serve(kept: Kept, pid: i32, stdio: Stdio, run: Run) -> Ended {
+/// The launcher's copies of a run's descriptors. A pipe ends only when every copy of its writing end is closed.
+#[derive(Debug)]
+struct Keeping {
+    launcher: Launcher,
+    key: String,
+    /// All but standard input.
+    without_input: Vec<OwnedFd>,
+}
+
+impl Keeping {
+    fn new(launcher: &Launcher, run: &Run, kept: &Kept, stdio: Stdio) -> std::io::Result<Option<Self>> {
+        let Some(key) = run.keep_as.clone() else { return Ok(None) };
+        let streams = match stdio {
+            Stdio::Terminal => kept.streams.as_slice(),
+            Stdio::Pipes { .. } => kept.streams.get(..2).unwrap_or_default(),
+        };
+        let without_input =
+            std::iter::once(&kept.exit).chain(streams).map(OwnedFd::try_clone).collect::<Result<_, _>>()?;
+        Ok(Some(Keeping { launcher: launcher.clone(), key, without_input }))
+    }
+
+    /// Has the launcher close its copy of standard input, by keeping everything else anew.
+    fn let_go_of_input(&self) {
+        let borrowed: Vec<_> = self.without_input.iter().map(AsFd::as_fd).collect();
+        if let Err(error) = self.launcher.keep(&self.key, &borrowed) {
+            tracing::warn!(%error, "the launcher does not answer");
+        }
+    }
+}
+
+fn serve(kept: Kept, pid: i32, stdio: Stdio, run: Run, keeping: Option<Keeping>) -> Ended {
     let (finished, exit_code) = oneshot::channel();
     let (over, process_over) = oneshot::channel();
     tokio::spawn(async move {
-        let code = move_until_end(kept, stdio, run, over).await;
+        let exec = run.exec.clone();
+        let hub = Arc::clone(&run.hub);
+        let code = move_until_end(kept, stdio, run, keeping, over).await;
+        if let Some(exec) = exec {
+            exec.ended(code, pid);
+        }
+        hub.end();
         // Nobody waits for a detached exec.
         let _ = finished.send(code);
     });
     Ended { pid, exit_code, process_over }
 }
 
-async fn move_until_end(kept: Kept, stdio: Stdio, run: Run, over: oneshot::Sender<()>) -> i64 {
+async fn move_until_end(
+    kept: Kept,
+    stdio: Stdio,
+    run: Run,
+    keeping: Option<Keeping>,
+    over: oneshot::Sender<()>,
+) -> i64 {
     let Run { hub, log, .. } = run;
     let log = log.map(|log| Arc::new(tokio::sync::Mutex::new(log)));
     let connected = Connected::new(stdio, kept.streams);
@@ -128,7 +177,7 @@ async fn move_until_end(kept: Kept, stdio: Stdio, run: Run, over: oneshot::Sende
     }
     let received = hub.begin(connected.terminal.map(Arc::new));
     let input = connected.input.and_then(|descriptor| stream::writer(descriptor).ok());
-    let input = tokio::spawn(move_input(received, input, stdio));
+    let input = tokio::spawn(move_input(received, input, stdio, keeping));
     let code = match exit::wait(kept.exit).await {
         Ok(status) => status.exit_code(),
         Err(error) => {
@@ -144,7 +193,6 @@ async fn move_until_end(kept: Kept, stdio: Stdio, run: Run, over: oneshot::Sende
         outputs.abort_all();
     }
     input.abort();
-    hub.end();
     code
 }
 
@@ -203,8 +251,12 @@ async fn move_output(
     }
 }
 
-async fn move_input(mut received: mpsc::Receiver<Input>, writer: Option<Sender>, stdio: Stdio) {
-    let mut writer = writer;
+async fn move_input(
+    mut received: mpsc::Receiver<Input>,
+    mut writer: Option<Sender>,
+    stdio: Stdio,
+    keeping: Option<Keeping>,
+) {
     while let Some(input) = received.recv().await {
         match (input, &mut writer) {
             (Input::Bytes(bytes), Some(open)) => {
@@ -214,7 +266,12 @@ async fn move_input(mut received: mpsc::Receiver<Input>, writer: Option<Sender>,
                 }
             }
             // A pipe ends by being closed. A terminal stays: its client only went away.
-            (Input::End, _) if stdio != Stdio::Terminal => writer = None,
+            (Input::End, _) if stdio != Stdio::Terminal => {
+                writer = None;
+                if let Some(keeping) = &keeping {
+                    keeping.let_go_of_input();
+                }
+            }
             (Input::End | Input::Bytes(_), _) => {}
         }
     }

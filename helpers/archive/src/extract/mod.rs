@@ -14,7 +14,7 @@ pub(crate) use whiteout::PREFIX as WHITEOUT_PREFIX;
 
 use crate::error::{bad, failed, refused};
 use crate::tar::{Entry, Kind, Reader, Time};
-use crate::tree::open_directory;
+use crate::tree::open_beneath;
 use crate::worker::Tally;
 use helper_runtime::beneath::{Last, Root};
 use protocol::Answer;
@@ -35,27 +35,20 @@ const COPY_BYTES: usize = 128 * 1024;
 /// `BadContent` where the archive is at fault, else what the host says.
 pub(crate) fn extract(root: &Root, request: &Extract, stream: impl Read) -> Answer<Tally> {
     let asked = Path::new(request.path.as_str());
+    let lost = failed("openat", asked);
     root.open_dir(asked)
         .map_err(|error| match Errno::from_io_error(&error) {
             Some(Errno::NOTDIR) => bad("extraction point is not a directory"),
-            Some(_) | None => failed("openat", asked)(error),
+            Some(_) | None => lost(error),
         })?;
-    let base = root
-        .resolve(asked, Last::Follow)
-        .map_err(failed("openat", asked))?;
-    let made = match request.whiteouts {
-        Whiteouts::Apply => Some(Made::default()),
-        Whiteouts::Plain => None,
-    };
-    let buffer = vec![0; COPY_BYTES];
     let extraction = Extraction {
         root,
-        base,
+        base: root.resolve(asked, Last::Follow).map_err(lost)?,
         request,
-        made,
+        made: (request.whiteouts == Whiteouts::Apply).then(Made::default),
         directories: Vec::new(),
         tally: Tally::default(),
-        buffer,
+        buffer: vec![0; COPY_BYTES],
     };
     extraction.run(Reader::new(stream))
 }
@@ -97,24 +90,16 @@ impl Extraction<'_> {
 
     /// Counts the entry, before anything of it is done.
     fn count(&mut self, entry: &Entry) -> Answer<()> {
-        let request = self.request;
-        self.tally.entries += 1;
-        if self.tally.entries > request.entries_max {
-            return Err(bad(format!(
-                "archive exceeds the limit of {} entries",
-                request.entries_max
-            )));
-        }
+        let (tally, request) = (&mut self.tally, self.request);
+        tally.entries += 1;
         // A sparse file counts as what it would be read as.
-        let total = self.tally.content_bytes.checked_add(entry.size);
-        match total.filter(|total| *total <= request.content_bytes_max) {
-            Some(total) => self.tally.content_bytes = total,
-            None => {
-                return Err(bad(format!(
-                    "archive exceeds the limit of {} bytes of files",
-                    request.content_bytes_max
-                )));
-            }
+        tally.content_bytes = tally.content_bytes.saturating_add(entry.size);
+        let exceeded = |limit, what| Err(bad(format!("archive exceeds the limit of {limit} {what}")));
+        if tally.entries > request.entries_max {
+            return exceeded(request.entries_max, "entries");
+        }
+        if tally.content_bytes > request.content_bytes_max {
+            return exceeded(request.content_bytes_max, "bytes of files");
         }
         Ok(())
     }
@@ -122,11 +107,7 @@ impl Extraction<'_> {
     /// The path in the root of a name in the archive.
     fn inside(&self, name: &Path) -> PathBuf {
         // Joining an empty name would leave a trailing slash.
-        if name.as_os_str().is_empty() {
-            self.base.clone()
-        } else {
-            self.base.join(name)
-        }
+        self.base.components().chain(name.components()).collect()
     }
 
     fn apply(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &Path) -> Answer<()> {
@@ -160,14 +141,7 @@ impl Extraction<'_> {
     fn set_directory_times(&self) -> Answer<()> {
         for (path, time) in &self.directories {
             // One that was replaced or removed meanwhile has no time left to set.
-            let opened = match (path.parent(), path.file_name()) {
-                (Some(parent), Some(name)) => match self.root.open_dir(parent) {
-                    Ok(parent) => open_directory(parent, name).map_err(refused("openat", path))?,
-                    Err(_) => None,
-                },
-                (None | Some(_), _) => self.root.open_dir(path).ok(),
-            };
-            if let Some(directory) = opened {
+            if let Ok(Some(directory)) = open_beneath(self.root, path) {
                 futimens(&directory, &timestamps(*time)).map_err(refused("utimensat", path))?;
             }
         }

@@ -19,17 +19,10 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Permissions of directories that an archive needs and does not hold: dockerd's.
 const IMPLIED_DIRECTORY_MODE: u32 = 0o755;
-
-/// A new file: it must not be there, under whatever kind.
-const NEW_FILE: OFlags = OFlags::WRONLY
-    .union(OFlags::CREATE)
-    .union(OFlags::EXCL)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Where an entry goes: its name in an open directory, and its path for people.
 #[derive(Clone, Copy)]
@@ -53,10 +46,8 @@ impl Extraction<'_> {
             return Ok(());
         }
         let above = self.inside(path.parent().unwrap_or(Path::new("")));
-        let parent = self
-            .root
-            .make_dirs(above, IMPLIED_DIRECTORY_MODE)
-            .map_err(refused("openat", path))?;
+        let parent = self.root.make_dirs(above, IMPLIED_DIRECTORY_MODE);
+        let parent = parent.map_err(refused("openat", path))?;
         let place = Place {
             parent: parent.as_fd(),
             name,
@@ -66,23 +57,25 @@ impl Extraction<'_> {
         if let Some(present) = &present {
             self.judge_replacement(entry, place, present)?;
         }
+        if entry.kind == Kind::HardLink {
+            return self.make_hard_link(entry, place, present);
+        }
+        if entry.kind == Kind::Directory && present.is_some_and(|present| present.is_directory()) {
+            return self.set_directory_metadata(entry, place);
+        }
+        remove::tree(place.parent, place.name).map_err(refused("unlinkat", path))?;
         match entry.kind {
-            Kind::HardLink => self.make_hard_link(entry, place, present),
-            Kind::Directory => self.make_directory(entry, place, present),
-            Kind::Regular => {
-                clear(place)?;
-                self.make_file(reader, entry, place)
+            Kind::Directory => {
+                mkdirat(place.parent, name, Mode::RWXU).map_err(refused("mkdirat", path))?;
+                self.set_directory_metadata(entry, place)
             }
             Kind::Symlink => {
-                clear(place)?;
-                symlinkat(OsStr::from_bytes(&entry.link), place.parent, name)
-                    .map_err(refused("symlinkat", path))?;
+                let target = OsStr::from_bytes(&entry.link);
+                symlinkat(target, place.parent, name).map_err(refused("symlinkat", path))?;
                 self.set_metadata_of_name(entry, place)
             }
-            Kind::Fifo | Kind::CharacterDevice | Kind::BlockDevice => {
-                clear(place)?;
-                self.make_node(entry, place)
-            }
+            Kind::Regular | Kind::HardLink => self.make_file(reader, entry, place),
+            Kind::Fifo | Kind::CharacterDevice | Kind::BlockDevice => self.make_node(entry, place),
         }
     }
 
@@ -100,31 +93,23 @@ impl Extraction<'_> {
         }))
     }
 
-    fn make_directory(&self, entry: &Entry, place: Place<'_>, present: Option<Meta>) -> Answer<()> {
-        if !present.is_some_and(|present| present.is_directory()) {
-            clear(place)?;
-            mkdirat(place.parent, place.name, Mode::RWXU).map_err(refused("mkdirat", place.path))?;
-        }
-        let made = open_directory(place.parent, place.name).and_then(|made| made.ok_or(Errno::NOTDIR));
-        let made = made.map_err(refused("openat", place.path))?;
-        self.set_metadata(made.as_fd(), entry, place.path)
+    fn set_directory_metadata(&self, entry: &Entry, place: Place<'_>) -> Answer<()> {
+        let opened = open_directory(place.parent, place.name).and_then(|opened| opened.ok_or(Errno::NOTDIR));
+        let opened = opened.map_err(refused("openat", place.path))?;
+        self.set_metadata(opened.as_fd(), entry, place.path)
     }
 
     fn make_file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, place: Place<'_>) -> Answer<()> {
-        let file = openat(place.parent, place.name, NEW_FILE, Mode::RUSR | Mode::WUSR)
-            .map_err(refused("openat", place.path))?;
-        let file = File::from(file);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(place.parent, place.name, flags, Mode::RUSR | Mode::WUSR);
+        let file = File::from(file.map_err(refused("openat", place.path))?);
         let mut length = 0;
         for piece in &entry.pieces {
             let (mut at, end) = (piece.offset, piece.offset + piece.length);
             while at < end {
-                let wanted = self
-                    .buffer
-                    .len()
-                    .min(usize::try_from(end - at).unwrap_or(usize::MAX));
-                let count = reader.read(&mut self.buffer[..wanted])?;
-                file.write_all_at(&self.buffer[..count], at)
-                    .map_err(refused("write", place.path))?;
+                let count = reader.read(&mut self.buffer, end - at)?;
+                let written = file.write_all_at(&self.buffer[..count], at);
+                written.map_err(refused("write", place.path))?;
                 at += count as u64;
                 length = at;
             }
@@ -140,15 +125,13 @@ impl Extraction<'_> {
     /// A pipe or a device. Its mode is given at once (the umask is empty), because a mode set by name later could be
     /// set on something else that took the name.
     fn make_node(&self, entry: &Entry, place: Place<'_>) -> Answer<()> {
-        let kind = match entry.kind {
-            Kind::CharacterDevice => FileType::CharacterDevice,
-            Kind::BlockDevice => FileType::BlockDevice,
-            Kind::Fifo | Kind::Regular | Kind::HardLink | Kind::Symlink | Kind::Directory => FileType::Fifo,
-        };
-        let number = if kind == FileType::Fifo {
-            0
-        } else {
-            makedev(entry.device.0, entry.device.1)
+        let number = makedev(entry.device.0, entry.device.1);
+        let (kind, number) = match entry.kind {
+            Kind::CharacterDevice => (FileType::CharacterDevice, number),
+            Kind::BlockDevice => (FileType::BlockDevice, number),
+            Kind::Fifo | Kind::Regular | Kind::HardLink | Kind::Symlink | Kind::Directory => {
+                (FileType::Fifo, 0)
+            }
         };
         match mknodat(place.parent, place.name, kind, mode(entry), number) {
             Ok(()) => self.set_metadata_of_name(entry, place),
@@ -161,29 +144,21 @@ impl Extraction<'_> {
     /// A further name of a file that is there. It has that file's owner, mode and times already.
     fn make_hard_link(&self, entry: &Entry, place: Place<'_>, present: Option<Meta>) -> Answer<()> {
         let target = name::clean_hard_link(&entry.link)?;
-        let both = format!("{} {}", target.display(), place.path.display());
-        let failed = |errno: Errno| {
-            let told = refused("linkat", Path::new(&both))(errno);
-            // A directory, or a file on another file system: the archive is wrong about this tree.
-            if errno == Errno::PERM {
-                bad(told.detail.as_str())
-            } else {
-                told
-            }
-        };
-        let (directory, name) = self
-            .root
-            .parent(self.inside(&target))
-            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::NOENT)))?;
-        let linked = Meta::of_name(&directory, &name)
-            .map_err(failed)?
-            .ok_or_else(|| failed(Errno::NOENT))?;
+        let both = PathBuf::from(format!("{} {}", target.display(), place.path.display()));
+        let found = self.root.parent(self.inside(&target));
+        let (directory, name) = found.map_err(refused("linkat", &both))?;
+        let linked = Meta::of_name(&directory, &name).and_then(|found| found.ok_or(Errno::NOENT));
+        let linked = linked.map_err(refused("linkat", &both))?;
+        if linked.is_directory() {
+            return Err(bad(format!("linkat {}: operation not permitted", both.display())));
+        }
         let same = |meta: &Meta| (meta.file_system, meta.inode) == (linked.file_system, linked.inode);
         if present.as_ref().is_some_and(same) {
             return Ok(());
         }
-        clear(place)?;
-        linkat(directory, &name, place.parent, place.name, AtFlags::empty()).map_err(failed)
+        remove::tree(place.parent, place.name).map_err(refused("unlinkat", place.path))?;
+        let made = linkat(directory, &name, place.parent, place.name, AtFlags::empty());
+        made.map_err(refused("linkat", &both))
     }
 
     fn owner(&self, entry: &Entry) -> (Option<Uid>, Option<Gid>) {
@@ -206,23 +181,14 @@ impl Extraction<'_> {
 
     /// For what cannot be opened. A link that took the name meanwhile is not followed.
     fn set_metadata_of_name(&self, entry: &Entry, place: Place<'_>) -> Answer<()> {
+        let Place { parent, name, path } = place;
         let (uid, gid) = self.owner(entry);
-        chownat(place.parent, place.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(refused("fchownat", place.path))?;
-        utimensat(
-            place.parent,
-            place.name,
-            &timestamps(entry.modified),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .map_err(refused("utimensat", place.path))
+        let (times, flags) = (timestamps(entry.modified), AtFlags::SYMLINK_NOFOLLOW);
+        chownat(parent, name, uid, gid, flags).map_err(refused("fchownat", path))?;
+        utimensat(parent, name, &times, flags).map_err(refused("utimensat", path))
     }
 }
 
 fn mode(entry: &Entry) -> Mode {
     Mode::from_raw_mode(entry.mode as RawMode)
-}
-
-fn clear(place: Place<'_>) -> Answer<()> {
-    remove::tree(place.parent, place.name).map_err(refused("unlinkat", place.path))
 }

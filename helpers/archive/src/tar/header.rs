@@ -1,6 +1,7 @@
 //! One header block, as it stands in the archive (tar(5)).
 
-use super::{Block, Fault};
+use super::{Block, invalid};
+use protocol::Answer;
 use std::ops::Range;
 
 pub(super) const NAME: Range<usize> = 0..100;
@@ -22,15 +23,11 @@ pub(super) struct Header(Block);
 
 impl Header {
     /// Takes the block if its checksum is right.
-    pub(super) fn new(block: Block) -> Result<Self, Fault> {
-        let stated = number(&block[CHECKSUM]);
-        let (unsigned, signed) = checksums(&block);
+    pub(super) fn new(block: Block) -> Answer<Self> {
         // Some old programs summed signed characters.
-        if stated == Some(unsigned) || stated == Some(signed) {
-            Ok(Header(block))
-        } else {
-            Err(Fault::InvalidHeader)
-        }
+        let (unsigned, signed) = checksums(&block);
+        let stated = number(&block[CHECKSUM]).filter(|stated| *stated == unsigned || *stated == signed);
+        stated.map(|_| Header(block)).ok_or_else(invalid)
     }
 
     pub(super) fn type_flag(&self) -> u8 {
@@ -53,19 +50,20 @@ impl Header {
     }
 
     /// A numeric field.
-    pub(super) fn number(&self, field: Range<usize>) -> Result<i64, Fault> {
-        number(&self.0[field]).ok_or(Fault::InvalidHeader)
+    pub(super) fn number(&self, field: Range<usize>) -> Answer<i64> {
+        number(&self.0[field]).ok_or_else(invalid)
     }
 
     /// A numeric field that cannot be negative.
-    pub(super) fn count(&self, field: Range<usize>) -> Result<u64, Fault> {
-        u64::try_from(self.number(field)?).map_err(|_| Fault::InvalidHeader)
+    pub(super) fn count(&self, field: Range<usize>) -> Answer<u64> {
+        u64::try_from(self.number(field)?).map_err(|_| invalid())
     }
 
     /// Device numbers; headers of before POSIX have none.
-    pub(super) fn device(&self) -> Result<(u32, u32), Fault> {
-        let part = |field| u32::try_from(self.number(field)?).map_err(|_| Fault::InvalidHeader);
-        if self.0[MAGIC].starts_with(b"ustar") {
+    pub(super) fn device(&self) -> Answer<(u32, u32)> {
+        let has_device = self.0[MAGIC].starts_with(b"ustar");
+        let part = |field| u32::try_from(self.number(field)?).map_err(|_| invalid());
+        if has_device {
             Ok((part(MAJOR)?, part(MINOR)?))
         } else {
             Ok((0, 0))
@@ -73,12 +71,8 @@ impl Header {
     }
 
     /// The block, where it follows GNU's rules.
-    pub(super) fn gnu_block(&self) -> Result<&Block, Fault> {
-        if &self.0[MAGIC] == b"ustar  \0" {
-            Ok(&self.0)
-        } else {
-            Err(Fault::InvalidHeader)
-        }
+    pub(super) fn gnu_block(&self) -> Option<&Block> {
+        Some(&self.0).filter(|block| &block[MAGIC] == b"ustar  \0")
     }
 }
 
@@ -157,6 +151,6 @@ mod tests {
         block[CHECKSUM].copy_from_slice(b"000541\0 ");
         assert!(Header::new(block).is_ok());
         block[1] = b'b';
-        assert!(matches!(Header::new(block), Err(Fault::InvalidHeader)));
+        assert!(Header::new(block).is_err());
     }
 }

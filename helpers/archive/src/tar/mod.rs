@@ -13,6 +13,8 @@ mod write;
 pub(crate) use read::Reader;
 pub(crate) use write::Writer;
 
+use crate::error::bad;
+use protocol::HelperError;
 use std::io::ErrorKind;
 
 /// Bytes of a block: headers are one block, content is padded to whole ones (tar(5)).
@@ -31,9 +33,10 @@ const SPARSE_PIECES_MAX: usize = 1 << 16;
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// What an entry makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kind {
     /// A regular file with content.
+    #[default]
     Regular,
     /// Another name of a file in the archive or in the tree.
     HardLink,
@@ -58,6 +61,19 @@ pub(crate) struct Time {
     pub(crate) nanoseconds: u32,
 }
 
+impl Time {
+    /// A whole second.
+    fn at(seconds: i64) -> Self {
+        let nanoseconds = 0;
+        Time { seconds, nanoseconds }
+    }
+
+    /// Whether a file system can surely keep it: dockerd cuts at the same 64-bit nanoseconds.
+    fn is_common(&self) -> bool {
+        (0..=i64::MAX / 1_000_000_000).contains(&self.seconds)
+    }
+}
+
 /// A run of stored bytes of a file; what lies between two is a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece {
@@ -68,7 +84,7 @@ pub(crate) struct Piece {
 }
 
 /// One entry of an archive, extensions merged. Names are bytes, as in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Entry {
     /// What it makes.
     pub(crate) kind: Kind,
@@ -97,55 +113,22 @@ pub(crate) struct Entry {
 impl Entry {
     /// An entry of which nothing but its kind and name is known yet.
     pub(crate) fn new(kind: Kind, name: Vec<u8>) -> Self {
-        Entry {
-            kind,
-            name,
-            link: Vec::new(),
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            modified: Time::default(),
-            device: (0, 0),
-            xattrs: Vec::new(),
-            pieces: Vec::new(),
-        }
+        let rest = Entry::default();
+        Entry { kind, name, ..rest }
     }
 }
 
-/// Why a stream is not an archive that can be read. The texts are Go's, which clients of dockerd know.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// It ends inside a header or a file.
-    UnexpectedEof,
-    /// A header or an extension breaks the format.
-    InvalidHeader,
-    /// An extension is longer than [`EXTENSION_BYTES_MAX`].
-    FieldTooLong,
-    /// An entry of a kind that makes no file.
-    UnhandledType(u8),
-    /// The stream could not be read.
-    Io(std::io::Error),
+/// A header or an extension breaks the format. This and the other refusals of a stream have Go's texts, which clients of
+/// dockerd know.
+fn invalid() -> HelperError {
+    bad("archive/tar: invalid tar header")
 }
 
-impl From<std::io::Error> for Fault {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::UnexpectedEof => Fault::UnexpectedEof,
-            _ => Fault::Io(error),
-        }
-    }
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Fault::UnexpectedEof => f.write_str("unexpected EOF"),
-            Fault::InvalidHeader => f.write_str("archive/tar: invalid tar header"),
-            Fault::FieldTooLong => f.write_str("archive/tar: header field too long"),
-            Fault::UnhandledType(flag) => write!(f, "unhandled tar header type {flag}"),
-            Fault::Io(error) => write!(f, "read archive: {error}"),
-        }
+/// For `map_err`: the stream could not be read, or ended inside a header or a file.
+fn read_failed(error: std::io::Error) -> HelperError {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => bad("unexpected EOF"),
+        _ => HelperError::system("read archive", &error),
     }
 }
 

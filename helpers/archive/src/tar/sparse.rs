@@ -3,7 +3,8 @@
 
 use super::header::{Header, number};
 use super::pax::decimal;
-use super::{BLOCK_BYTES, Block, Fault, Piece, SPARSE_PIECES_MAX};
+use super::{BLOCK_BYTES, Block, Piece, SPARSE_PIECES_MAX, invalid};
+use protocol::Answer;
 use std::ops::Range;
 
 /// Where a header block has the first pieces, whether extension blocks follow, and the size with holes.
@@ -21,9 +22,9 @@ const DIGITS_MAX: usize = 20;
 /// The old form: size and pieces. `next_block` gives the extension blocks that follow the header.
 pub(super) fn in_header(
     header: &Header,
-    mut next_block: impl FnMut() -> Result<Block, Fault>,
-) -> Result<(u64, Vec<Piece>), Fault> {
-    let block = header.gnu_block()?;
+    mut next_block: impl FnMut() -> Answer<Block>,
+) -> Answer<(u64, Vec<Piece>)> {
+    let block = header.gnu_block().ok_or_else(invalid)?;
     let mut pieces = Vec::new();
     let mut fields = block[PIECES].to_vec();
     let mut extended = block[EXTENDED] != 0;
@@ -37,7 +38,7 @@ pub(super) fn in_header(
             });
         }
         if pieces.len() > SPARSE_PIECES_MAX {
-            return Err(Fault::InvalidHeader);
+            return Err(invalid());
         }
         if !extended {
             return Ok((count(&block[REAL_SIZE])?, pieces));
@@ -49,7 +50,7 @@ pub(super) fn in_header(
 }
 
 /// The pax form 1.0: a list of decimal lines in whole blocks, which `next_block` takes off the content.
-pub(super) fn in_content(mut next_block: impl FnMut() -> Result<Block, Fault>) -> Result<Vec<Piece>, Fault> {
+pub(super) fn in_content(mut next_block: impl FnMut() -> Answer<Block>) -> Answer<Vec<Piece>> {
     let (mut block, mut at) = ([0; BLOCK_BYTES], BLOCK_BYTES);
     let mut next = || {
         let mut digits = Vec::new();
@@ -63,11 +64,11 @@ pub(super) fn in_content(mut next_block: impl FnMut() -> Result<Block, Fault>) -
                 digit => digits.push(digit),
             }
         }
-        Err(Fault::InvalidHeader)
+        Err(invalid())
     };
     let count = next()?;
     if count > SPARSE_PIECES_MAX as u64 {
-        return Err(Fault::InvalidHeader);
+        return Err(invalid());
     }
     (0..count)
         .map(|_| {
@@ -80,7 +81,7 @@ pub(super) fn in_content(mut next_block: impl FnMut() -> Result<Block, Fault>) -
 }
 
 /// Takes the pieces if they describe `stored` bytes in order, without overlaps, within the size.
-pub(super) fn check(size: u64, pieces: &[Piece], stored: u64) -> Result<(), Fault> {
+pub(super) fn check(size: u64, pieces: &[Piece], stored: u64) -> Answer<()> {
     let (mut end, mut total) = (0u64, 0u64);
     for piece in pieces {
         let is_behind = piece.offset >= end;
@@ -88,27 +89,27 @@ pub(super) fn check(size: u64, pieces: &[Piece], stored: u64) -> Result<(), Faul
             .offset
             .checked_add(piece.length)
             .filter(|_| is_behind)
-            .ok_or(Fault::InvalidHeader)?;
-        total = total.checked_add(piece.length).ok_or(Fault::InvalidHeader)?;
+            .ok_or_else(invalid)?;
+        total = total.checked_add(piece.length).ok_or_else(invalid)?;
     }
     let fits = end <= size && total == stored && i64::try_from(size).is_ok();
-    if fits { Ok(()) } else { Err(Fault::InvalidHeader) }
+    if fits { Ok(()) } else { Err(invalid()) }
 }
 
-fn count(field: &[u8]) -> Result<u64, Fault> {
+fn count(field: &[u8]) -> Answer<u64> {
     let value = number(field).and_then(|value| u64::try_from(value).ok());
-    value.ok_or(Fault::InvalidHeader)
+    value.ok_or_else(invalid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn blocks(text: &[u8]) -> impl FnMut() -> Result<Block, Fault> {
+    fn blocks(text: &[u8]) -> impl FnMut() -> Answer<Block> {
         let mut padded = text.to_vec();
         padded.resize(text.len().next_multiple_of(BLOCK_BYTES), 0);
         let mut blocks = padded.as_chunks::<BLOCK_BYTES>().0.to_vec().into_iter();
-        move || blocks.next().ok_or(Fault::UnexpectedEof)
+        move || blocks.next().ok_or_else(invalid)
     }
 
     #[test]

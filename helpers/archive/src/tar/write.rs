@@ -177,11 +177,13 @@ mod tests {
         assert!(bytes.len().is_multiple_of(BLOCK_BYTES));
         let mut reader = Reader::new(&bytes[..]);
         let mut found = Vec::new();
-        while let Some(entry) = reader.next().unwrap() {
+        while let Some(mut entry) = reader.next().unwrap() {
+            // A file without content has a piece without bytes.
+            entry.pieces.retain(|piece| piece.length > 0);
             let mut content = vec![0; usize::try_from(entry.size).unwrap()];
             let mut done = 0;
             while done < content.len() {
-                done += reader.read(&mut content[done..]).unwrap();
+                done += reader.read(&mut content[done..], u64::MAX).unwrap();
             }
             found.push((entry, content));
         }

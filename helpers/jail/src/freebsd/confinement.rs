@@ -3,7 +3,6 @@
 use capsicum::Right;
 use helper_runtime::sandbox::{FRONT_UID, Limit, become_user, enter};
 use protocol::policy::JailPolicy;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::io::Result;
 use std::os::fd::AsFd;
 
@@ -37,5 +36,5 @@ pub fn front(channel: impl AsFd, audit: impl AsFd, hand: impl AsFd) -> Result<()
 /// # Errors
 /// What procctl(2) gives.
 pub fn hand(_policy: &JailPolicy) -> Result<()> {
-    Ok(set_dumpable_behavior(None, DumpableBehavior::NotDumpable)?)
+    super::sys::hide_from_tracers()
 }

@@ -1,4 +1,4 @@
-//! Unsafe code of the FreeBSD host: jail(2), pdfork(2), sysctl(3), nmount(2), signals from inside a jail.
+//! Unsafe code of the FreeBSD host: jail(2), pdfork(2), procctl(2), sysctl(3), nmount(2), signals from inside a jail.
 
 use crate::sys::{check, live};
 use std::ffi::{CStr, CString, c_void};
@@ -153,6 +153,20 @@ pub(super) fn kill_by_descriptor(process: BorrowedFd<'_>) -> Result<()> {
 pub(super) fn signal_from_inside(pid: Option<i32>, signal: u8) -> Result<()> {
     // SAFETY: plain integers; -1 stands for every process that can be seen, which are the jail's.
     check(unsafe { libc::kill(pid.unwrap_or(-1), libc::c_int::from(signal)) })
+}
+
+/// Hides this process from tracers and core dumps until it executes a program (procctl(2), PROC_TRACE_CTL).
+pub(super) fn hide_from_tracers() -> Result<()> {
+    let mut mode = libc::PROC_TRACE_CTL_DISABLE;
+    // SAFETY: the request reads one int at the pointer, which is live.
+    check(unsafe {
+        libc::procctl(
+            libc::P_PID,
+            libc::id_t::from(std::process::id()),
+            libc::PROC_TRACE_CTL,
+            (&raw mut mode).cast(),
+        )
+    })
 }
 
 /// Gives a signal its default action. Numbers that cannot be changed (SIGKILL, SIGSTOP) fail harmlessly.

@@ -26,9 +26,10 @@ pub fn checks(config: &Config, probe: &dyn Probe) -> Vec<Check> {
     checks.extend(accounts(config, probe));
     checks.push(racct(probe));
     checks.push(forwarding(config, probe));
+    // In the order in which they can be mended: rules, then pf, then what pf reads when it starts.
+    checks.extend(anchors(config, probe));
     checks.push(pf(probe));
     checks.push(filter_local(probe));
-    checks.extend(anchors(config, probe));
     checks.push(devfs(config, probe));
     checks
 }
@@ -212,7 +213,7 @@ fn anchors(config: &Config, probe: &dyn Probe) -> Vec<Check> {
             .map(|(kind, _)| format!("{}\\n", wished(kind)))
             .collect();
         line(format!(
-            "printf '{all}pass\\n' > /etc/pf.conf && service pf onereload"
+            "printf '{all}pass\\n' > /etc/pf.conf && pfctl -q -f /etc/pf.conf"
         ))
     };
     let check = |(kind, shown): (&str, &str)| {
@@ -243,151 +244,4 @@ fn devfs(config: &Config, probe: &dyn Probe) -> Check {
         "holds somebody else's rules",
         mend,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Mode, defaults};
-
-    /// A host by its answers: programs that fail are not listed.
-    struct Made {
-        answers: Vec<(&'static str, &'static str)>,
-        files: Vec<&'static str>,
-    }
-
-    impl Probe for Made {
-        fn is_root(&self) -> bool {
-            true
-        }
-
-        fn ask(&self, program: &[&str]) -> Result<String, String> {
-            let asked = program.join(" ");
-            let answer = self
-                .answers
-                .iter()
-                .find(|(question, _)| asked.starts_with(question));
-            answer
-                .map(|(_, answer)| (*answer).to_owned())
-                .ok_or_else(|| format!("{asked}: fails"))
-        }
-
-        fn read(&self, _path: &str) -> Option<String> {
-            None
-        }
-
-        fn exists(&self, path: &str) -> bool {
-            self.files.contains(&path)
-        }
-    }
-
-    fn complete() -> Made {
-        Made {
-            answers: vec![
-                ("/sbin/kldstat -q -m", ""),
-                ("/sbin/zpool list", "zroot\n"),
-                ("/sbin/zfs list", "zroot/cellblock\n"),
-                ("/usr/sbin/pw", "cellblock:*:850:\n"),
-                ("/sbin/sysctl -n", "1\n"),
-                ("/sbin/pfctl -s info", "Status: Enabled for 0 days 00:01:02\n"),
-                (
-                    "/sbin/pfctl -s nat",
-                    "nat-anchor \"cellblock/*\" all\nrdr-anchor \"cellblock/*\" all\n",
-                ),
-                (
-                    "/sbin/pfctl -s rules",
-                    "anchor \"cellblock/*\" all\npass all flags S/SA keep state\n",
-                ),
-                ("/sbin/devfs rule", "100 hide\n200 path null unhide\n"),
-            ],
-            files: vec!["/etc/pf.conf"],
-        }
-    }
-
-    fn missing(host: &Made) -> Vec<Check> {
-        let config = defaults(&Mode::Service).unwrap();
-        checks(&config, host)
-            .into_iter()
-            .filter(Check::is_missing)
-            .collect()
-    }
-
-    #[test]
-    fn a_complete_host_lacks_nothing() {
-        assert_eq!(missing(&complete()), []);
-    }
-
-    #[test]
-    fn a_fresh_host_lacks_all_but_an_empty_ruleset() {
-        let fresh = Made {
-            answers: vec![("/sbin/devfs rule", "")],
-            files: Vec::new(),
-        };
-        let what: Vec<String> = missing(&fresh).into_iter().map(|check| check.what).collect();
-        let expected = [
-            "kernel module zfs",
-            "kernel module if_bridge",
-            "kernel module if_epair",
-            "kernel module pf",
-            "kernel module nullfs",
-            "kernel module tmpfs",
-            "kernel module fdescfs",
-            "pool zroot",
-            "group cellblock",
-            "user cellblock",
-            "kern.racct.enable",
-            "net.inet.ip.forwarding",
-            "pf enabled",
-            "net.pf.filter_local",
-            "pf line nat-anchor \"cellblock/*\"",
-            "pf line rdr-anchor \"cellblock/*\"",
-            "pf line anchor \"cellblock/*\"",
-        ];
-        assert_eq!(what, expected);
-    }
-
-    #[test]
-    fn a_missing_anchor_line_is_told_from_the_two_others() {
-        let mut host = complete();
-        host.answers
-            .retain(|(question, _)| *question != "/sbin/pfctl -s rules");
-        let what: Vec<String> = missing(&host).into_iter().map(|check| check.what).collect();
-        assert_eq!(what, ["pf line anchor \"cellblock/*\""]);
-    }
-
-    #[test]
-    fn an_existing_pf_conf_is_the_administrators_to_edit() {
-        let mut host = complete();
-        host.answers
-            .retain(|(question, _)| !question.starts_with("/sbin/pfctl -s rules"));
-        let mend = |host: &Made| match &missing(host)[0].finding {
-            Finding::Missing(_, mend) => mend.clone(),
-            other => panic!("{other:?}"),
-        };
-        assert!(matches!(mend(&host), Mend::ByHand(_)));
-        host.files.clear();
-        let expected = "printf 'nat-anchor \"cellblock/*\"\\nrdr-anchor \"cellblock/*\"\\nanchor \"cellblock/*\"\\npass\\n' \
-                        > /etc/pf.conf && service pf onereload";
-        assert_eq!(mend(&host), Mend::Line(expected.to_owned()));
-    }
-
-    #[test]
-    fn somebody_elses_devfs_ruleset_is_found() {
-        let mut host = complete();
-        host.answers
-            .retain(|(question, _)| !question.starts_with("/sbin/devfs"));
-        host.answers.push(("/sbin/devfs rule", "100 path pf unhide\n"));
-        assert_eq!(missing(&host)[0].what, "devfs ruleset 4200");
-    }
-
-    #[test]
-    fn a_check_is_one_line_with_what_mends_it() {
-        let mut host = complete();
-        host.answers
-            .retain(|(question, _)| !question.starts_with("/sbin/zfs"));
-        let said = missing(&host)[0].to_string();
-        let expected = "MISSING dataset zroot/cellblock: is not there; \
-                        mend: zfs create -p -o canmount=off -o mountpoint=none zroot/cellblock";
-        assert_eq!(said, expected);
-    }
 }

@@ -89,7 +89,7 @@ fn docker(probe: &dyn Probe) -> Check {
         Finding::Good
     } else {
         let why = "the docker command is not in its usual places".to_owned();
-        Finding::Useful(why, line("apt-get install docker-cli"))
+        Finding::Useful(why, Mend::ByHand("install docker-cli or docker.io".to_owned()))
     };
     Check {
         what: "docker command".to_owned(),

@@ -6,6 +6,8 @@
 pub mod freebsd;
 pub mod linux;
 mod probe;
+#[cfg(test)]
+mod tests;
 
 pub use probe::{Live, Probe};
 
@@ -153,16 +155,5 @@ fn quoted(path: &str) -> String {
         path.to_owned()
     } else {
         format!("'{}'", path.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_for_the_shell_whatever_it_holds() {
-        assert_eq!(quoted("/etc/cellblock.toml"), "/etc/cellblock.toml");
-        assert_eq!(quoted("/tmp/a b;'c"), "'/tmp/a b;'\\''c'");
     }
 }

@@ -85,6 +85,15 @@ impl Ground {
         command
     }
 
+    /// Starts the service as `cellblock up` does.
+    pub(crate) fn start_service(&self, config: &str) -> Instance {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cellblock"));
+        command
+            .env("CELLBLOCK_LIBEXEC", self.path.join("libexec"))
+            .args(["up", "--config", config]);
+        self.run(command)
+    }
+
     /// Starts an instance that must come up.
     pub(crate) fn start(&self) -> Instance {
         let instance = self.start_with(&[]);
@@ -101,7 +110,10 @@ impl Ground {
 
     /// Starts an instance whatever comes of it.
     pub(crate) fn start_with(&self, arguments: &[&str]) -> Instance {
-        let mut command = self.command(arguments);
+        self.run(self.command(arguments))
+    }
+
+    fn run(&self, mut command: Command) -> Instance {
         let log = fs::File::create(self.path.join("log")).unwrap();
         let mut child = command
             .stdin(Stdio::null())

@@ -63,6 +63,21 @@ fn a_helper_that_dies_comes_back_to_the_same_daemon() {
 }
 
 #[test]
+fn what_a_helper_left_in_its_group_ends_with_it() {
+    if !can_run("what_a_helper_left_in_its_group_ends_with_it") {
+        return;
+    }
+    let ground = Ground::new("group");
+    let instance = ground.start();
+    instance.expect("ask mount fork", "fork");
+    let helper = instance.process("cellblock-mount");
+    let rest = instance.process("sleep");
+    kill(helper, Signal::KILL);
+    eventually("the rest is gone", || !is_alive(rest));
+    instance.expect("ask mount again", "again");
+}
+
+#[test]
 fn a_new_daemon_gets_five_new_helpers() {
     if !can_run("a_new_daemon_gets_five_new_helpers") {
         return;
@@ -172,6 +187,25 @@ fn helpers_that_die_during_a_stop_are_started_again_and_a_daemon_is_not() {
     // Its containers were not stopped.
     assert_eq!(instance.wait().code(), Some(1));
     assert_eq!(ground.count("start"), 1);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_what_is_gone_already() {
+    if !can_run("a_stop_does_not_wait_for_what_is_gone_already") {
+        return;
+    }
+    let ground = Ground::new("gone");
+    let mut instance = ground.start();
+    fs::write(ground.daemon("deaf"), "").unwrap();
+    instance.signal(Signal::TERM);
+    eventually("the daemon heard", || ground.count("stop") == 1);
+    // The launcher sees all of them end at once.
+    instance.signal(Signal::STOP);
+    PROGRAMS.map(|program| kill(instance.process(program), Signal::KILL));
+    let begun = Instant::now();
+    instance.signal(Signal::CONT);
+    instance.wait();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod confinement;
 mod instance;
 mod life;
 mod refusals;
+mod service;

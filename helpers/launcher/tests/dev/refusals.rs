@@ -1,7 +1,12 @@
 //! What does not start, and what is said then.
 
 use crate::instance::{Ground, can_run};
+use cellblock_launcher::accounts;
+use cellblock_launcher::layout::Layout;
+use protocol::handshake::HelperKind;
+use protocol::names::HostPath;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -170,4 +175,26 @@ fn a_program_that_is_not_there_is_named() {
     );
     assert_eq!(one_line(&said), expected);
     assert!(!ground.base().join("docker.sock").exists());
+}
+
+#[test]
+fn an_audit_log_has_one_writer_at_a_time() {
+    if !can_run("an_audit_log_has_one_writer_at_a_time") {
+        return;
+    }
+    let ground = Ground::new("writer");
+    fs::create_dir(ground.base()).unwrap();
+    let base = HostPath::new(ground.base().to_str().unwrap()).unwrap();
+    let layout = Layout::open(&base, accounts::daemon(None).unwrap()).unwrap();
+    let first = layout.audit_log(HelperKind::Jail).unwrap();
+    // Whoever inherited it still holds it when the launcher's own descriptor is closed.
+    let inherited = first.try_clone().unwrap();
+    drop(first);
+    assert_eq!(
+        layout.audit_log(HelperKind::Jail).unwrap_err().kind(),
+        ErrorKind::ResourceBusy
+    );
+    layout.audit_log(HelperKind::Mount).unwrap();
+    drop(inherited);
+    layout.audit_log(HelperKind::Jail).unwrap();
 }

@@ -59,7 +59,7 @@ pub(super) fn nmount(options: &[(&str, Option<&str>)], flags: i32) -> Result<()>
     }
     let error = Error::last_os_error();
     match CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy) {
-        Ok(said) if !said.is_empty() => eprintln!("nmount: {said}: {error}"),
+        Ok(said) if !said.is_empty() => helper_runtime::log::say(&format!("nmount: {said}: {error}")),
         Ok(_) | Err(_) => {}
     }
     Err(error)

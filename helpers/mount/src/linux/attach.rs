@@ -24,6 +24,7 @@ pub(super) fn detached_copy(source: BorrowedFd<'_>, path: &Path) -> Answer<Owned
 /// A detached empty memory file system.
 pub(super) fn detached_tmpfs(size_bytes: Option<u64>, mode: u16) -> Answer<OwnedFd> {
     let context = open_file_system("tmpfs")?;
+    set(&context, "source", "tmpfs")?;
     if let Some(bytes) = size_bytes {
         set(&context, "size", &bytes.to_string())?;
     }

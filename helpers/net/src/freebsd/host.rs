@@ -184,10 +184,10 @@ fn is_outside(name: &str) -> bool {
 
 fn set_or_tell(variable: &CStr, value: i32, meaning: &str) {
     if let Err(error) = sys::set_sysctl(variable, value) {
-        eprintln!(
+        helper_runtime::log::say(&format!(
             "{} cannot be set: {error} ({meaning})",
             variable.to_string_lossy()
-        );
+        ));
     }
 }
 

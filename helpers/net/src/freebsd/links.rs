@@ -222,7 +222,7 @@ fn undo_if_failed(sockets: &Sockets, made: &str, named: &str, result: Answer<()>
     if result.is_err() {
         let gone = destroy(sockets, made).or_else(|_: Error| destroy(sockets, named));
         if let Err(error) = gone {
-            eprintln!("{made} could not be removed again: {error}");
+            helper_runtime::log::say(&format!("{made} could not be removed again: {error}"));
         }
     }
     result
@@ -240,7 +240,12 @@ fn set_mtu(sockets: &Sockets, interface: &str, mtu_bytes: u16) -> Result<()> {
 fn checksum_offload_off(socket: BorrowedFd<'_>, interface: &str) -> Result<()> {
     let mut request = wire::ifreq(interface);
     sys::request::<{ sys::SIOCGIFCAP }, _>(socket, &mut request)?;
-    let kept = wire::capabilities(&request) & !CHECKSUM_OFFLOAD;
+    let used = wire::capabilities(&request);
+    let kept = used & !CHECKSUM_OFFLOAD;
+    if kept == used {
+        // epair(4) before FreeBSD 14.4 has nothing to switch, and refuses the request itself.
+        return Ok(());
+    }
     let mut request = wire::ifreq_number(interface, kept.cast_signed());
     sys::request::<{ sys::SIOCSIFCAP }, _>(socket, &mut request)
 }

@@ -8,7 +8,7 @@ use landlock::{
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{Error, Result, Write as _};
+use std::io::{Error, Result};
 use std::path::Path;
 
 /// System call numbers, for a helper's own list.
@@ -118,11 +118,7 @@ fn restrict_paths(paths: &[(&Path, Access)]) -> Result<()> {
     let status = ruleset.restrict_self().map_err(other)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         // A development host without landlock: the other layers still hold, and the log says what is missing.
-        // The log may be closed; confinement goes on.
-        let _ = writeln!(
-            std::io::stderr(),
-            "landlock is not available on this kernel: paths are not restricted"
-        );
+        crate::log::say("landlock is not available on this kernel: paths are not restricted");
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ impl Pool {
     /// What cannot be removed is named in the log and stays until the next try.
     fn empty_trash(&mut self) {
         if let Err(error) = self.trash.empty() {
-            eprintln!("cellblock-zfs: emptying the trash: {error}");
+            helper_runtime::log::say(&format!("cellblock-zfs: emptying the trash: {error}"));
         }
     }
 

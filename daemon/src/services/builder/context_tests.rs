@@ -21,7 +21,9 @@ pub(in super::super) fn tar_of(items: &[Item]) -> Vec<u8> {
         match item {
             Item::File(path, content) => {
                 header.set_size(content.len() as u64);
-                builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+                builder
+                    .append_data(&mut header, path, content.as_bytes())
+                    .unwrap();
             }
             Item::Directory(path) => {
                 header.set_entry_type(EntryType::Directory);
@@ -92,9 +94,13 @@ fn paths_lead_where_dockerd_finds_them() {
 #[test]
 fn what_is_below_a_directory_is_found_and_nothing_beside_it() {
     let tree = sample();
-    let below = |path: &str| tree.below(path).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+    let below = |path: &str| {
+        tree.below(path)
+            .map(|(path, _)| path.to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(below("sub"), ["sub/x"]);
-    assert_eq!(below("").len(), 12);
+    assert_eq!(below("").len(), 13);
     assert_eq!(tree.node("implied").unwrap().attributes.mode, IMPLIED_MODE);
     assert_eq!(tree.node("sub").unwrap().attributes.mode, 0o700);
 }
@@ -104,14 +110,24 @@ fn content_is_read_in_place() {
     let tree = sample();
     assert_eq!(tree.read("lnd/x", 10).unwrap().unwrap(), b"X");
     assert_eq!(tree.read("sub", 10).unwrap(), None);
-    assert!(tree.read("sub-", 3).unwrap_err().to_string().ends_with("is larger than 3 bytes"));
+    assert!(
+        tree.read("sub-", 3)
+            .unwrap_err()
+            .to_string()
+            .ends_with("is larger than 3 bytes")
+    );
     let told = tree.read("../x", 1).unwrap_err().to_string();
     assert_eq!(told, "forbidden path outside the build context: ../x ()");
 }
 
 #[test]
 fn digests_tell_content_and_mode_but_not_time() {
-    let one = tree(&[Item::File("a", "1"), Item::File("b", "2"), Item::File("c", "1"), Item::Link("l", "a")]);
+    let one = tree(&[
+        Item::File("a", "1"),
+        Item::File("b", "2"),
+        Item::File("c", "1"),
+        Item::Link("l", "a"),
+    ]);
     let digest = |path: &str| one.node(path).unwrap().digest(false);
     assert_eq!(digest("a"), digest("c"));
     assert_ne!(digest("a"), digest("b"));
@@ -127,8 +143,11 @@ fn digests_tell_content_and_mode_but_not_time() {
 
 #[test]
 fn an_ignore_file_takes_out_the_dockerfile_and_itself_only() {
-    let mut tree =
-        tree(&[Item::File(".dockerignore", "*\n"), Item::File("Dockerfile", "x"), Item::File("a", "1")]);
+    let mut tree = tree(&[
+        Item::File(".dockerignore", "*\n"),
+        Item::File("Dockerfile", "x"),
+        Item::File("a", "1"),
+    ]);
     tree.apply_ignore_file("Dockerfile").unwrap();
     assert_eq!(tree.all().map(|(path, _)| path).collect::<Vec<_>>(), ["a"]);
 }
@@ -144,11 +163,24 @@ fn compressed_uploads_are_unpacked_and_others_told() {
         let tree = Tree::of_upload(spool_of(bytes), &directory).unwrap();
         assert_eq!(tree.read("a", 1).unwrap().unwrap(), b"1");
     }
-    let told = |bytes: &[u8]| Tree::of_upload(spool_of(bytes), &directory).unwrap_err().to_string();
+    let told = |bytes: &[u8]| {
+        Tree::of_upload(spool_of(bytes), &directory)
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(told(&b"garbage".repeat(100)), "archive/tar: invalid tar header");
-    assert_eq!(told(b"BZh9"), "a build context compressed with bzip2 is not supported by cellblock yet");
+    assert_eq!(
+        told(b"BZh9"),
+        "a build context compressed with bzip2 is not supported by cellblock yet"
+    );
     assert_eq!(told(&gzip[..gzip.len() - 9]), "unexpected end of file");
-    assert!(Tree::of_upload(spool_of(b""), &directory).unwrap().all().next().is_none());
+    assert!(
+        Tree::of_upload(spool_of(b""), &directory)
+            .unwrap()
+            .all()
+            .next()
+            .is_none()
+    );
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn history(plan: &mut Plan, lines: &str) -> Result<Vec<String>, String> {
 #[test]
 fn the_history_is_dockerds() {
     for (lines, created_by) in [
-        ("EXPOSE 90 80/TCP 443/udp", "/bin/sh -c #(nop)  EXPOSE 443/udp 80/TCP 90"),
+        (
+            "EXPOSE 90 80/TCP 443/udp",
+            "/bin/sh -c #(nop)  EXPOSE 443/udp 80/TCP 90",
+        ),
         ("WORKDIR /a/b\nWORKDIR c", "/bin/sh -c #(nop) WORKDIR /a/b/c"),
         ("USER a b", "/bin/sh -c #(nop)  USER a b"),
         ("MAINTAINER joe", "/bin/sh -c #(nop)  MAINTAINER joe"),
@@ -40,33 +43,56 @@ fn the_history_is_dockerds() {
             "ENTRYPOINT [\"a\\n\\t\\u00e9\\u0001\\\"x\"]",
             "/bin/sh -c #(nop)  ENTRYPOINT [\"a\\n\\té\\x01\\\"x\"]",
         ),
-        ("HEALTHCHECK CMD x", "/bin/sh -c #(nop)  HEALTHCHECK &{[CMD-SHELL x] 0s 0s 0s 0s 0}"),
+        (
+            "HEALTHCHECK CMD x",
+            "/bin/sh -c #(nop)  HEALTHCHECK &{[CMD-SHELL x] 0s 0s 0s 0s 0}",
+        ),
         (
             "HEALTHCHECK --interval=90s --timeout=1m1.5s --start-period=10ms --start-interval=1500us --retries=3 CMD [\"a\",\"$X\"]",
             "/bin/sh -c #(nop)  HEALTHCHECK &{[CMD a $X] 1m30s 1m1.5s 10ms 1.5ms 3}",
         ),
-        ("ENV A=1 A=2 B=\"x y\" C=", "/bin/sh -c #(nop)  ENV A=1 A=2 B=x y C="),
+        (
+            "ENV A=1 A=2 B=\"x y\" C=",
+            "/bin/sh -c #(nop)  ENV A=1 A=2 B=x y C=",
+        ),
         ("ENV A old  way", "/bin/sh -c #(nop)  ENV A=old  way"),
-        ("LABEL a=b a=c d=\"e f\"", "/bin/sh -c #(nop)  LABEL a=b a=c d=e f"),
+        (
+            "LABEL a=b a=c d=\"e f\"",
+            "/bin/sh -c #(nop)  LABEL a=b a=c d=e f",
+        ),
         ("ARG X Y=1 Z=", "/bin/sh -c #(nop)  ARG X Y=1 Z="),
         ("VOLUME /x /y z", "/bin/sh -c #(nop)  VOLUME [/x /y z]"),
         ("STOPSIGNAL SIGTERM", "/bin/sh -c #(nop)  STOPSIGNAL SIGTERM"),
         ("ONBUILD RUN echo hi", "/bin/sh -c #(nop)  ONBUILD RUN echo hi"),
-        ("SHELL [\"/bin/sh\",\"-ec\"]", "/bin/sh -ec #(nop)  SHELL [/bin/sh -ec]"),
+        (
+            "SHELL [\"/bin/sh\",\"-ec\"]",
+            "/bin/sh -ec #(nop)  SHELL [/bin/sh -ec]",
+        ),
         ("RUN exit 0", "/bin/sh -c exit 0"),
         ("ARG X\nARG Y=1 Z=\nRUN exit 0", "|2 Y=1 Z= /bin/sh -c exit 0"),
         ("ARG Y=1 Z=\nRUN [\"true\"]", "|2 Y=1 Z= true"),
         ("ENV V=2\nARG V=1\nRUN x", "/bin/sh -c x"),
-        ("SHELL [\"/bin/sh\",\"-ec\"]\nCMD echo hi", "/bin/sh -ec #(nop)  CMD [\"/bin/sh\" \"-ec\" \"echo hi\"]"),
+        (
+            "SHELL [\"/bin/sh\",\"-ec\"]\nCMD echo hi",
+            "/bin/sh -ec #(nop)  CMD [\"/bin/sh\" \"-ec\" \"echo hi\"]",
+        ),
     ] {
-        assert_eq!(history(&mut begin(), lines).unwrap().last().unwrap(), created_by, "{lines}");
+        assert_eq!(
+            history(&mut begin(), lines).unwrap().last().unwrap(),
+            created_by,
+            "{lines}"
+        );
     }
 }
 
 #[test]
 fn variables_have_the_values_of_before_the_instruction() {
     let mut plan = begin();
-    let told = history(&mut plan, "ENV A=1\nENV A=2 B=$A\nARG C=$A D=$C\nLABEL l=$B-$C-$D-${Z:-z}").unwrap();
+    let told = history(
+        &mut plan,
+        "ENV A=1\nENV A=2 B=$A\nARG C=$A D=$C\nLABEL l=$B-$C-$D-${Z:-z}",
+    )
+    .unwrap();
     assert_eq!(told[1], "/bin/sh -c #(nop)  ENV A=2 B=1");
     assert_eq!(told[2], "/bin/sh -c #(nop)  ARG C=2 D=");
     assert_eq!(told[3], "/bin/sh -c #(nop)  LABEL l=1-2--z");
@@ -76,14 +102,28 @@ fn variables_have_the_values_of_before_the_instruction() {
 
 #[test]
 fn a_stage_gets_a_path_and_gives_its_triggers_back() {
-    let config =
-        ImageConfig { on_build: Some(vec!["RUN x".to_owned()]), ..ImageConfig::default() };
+    let config = ImageConfig {
+        on_build: Some(vec!["RUN x".to_owned()]),
+        ..ImageConfig::default()
+    };
     let (plan, triggers) = Plan::begin(config, Arguments::default(), '\\');
     assert_eq!(triggers, ["RUN x"]);
     assert_eq!(plan.config().on_build, None);
     assert_eq!(plan.config().env.as_deref(), Some(&[DEFAULT_PATH.to_owned()][..]));
-    let own = ImageConfig { env: Some(vec!["PATH=/x".to_owned()]), ..ImageConfig::default() };
-    assert_eq!(Plan::begin(own, Arguments::default(), '\\').0.config().env.as_ref().unwrap().len(), 1);
+    let own = ImageConfig {
+        env: Some(vec!["PATH=/x".to_owned()]),
+        ..ImageConfig::default()
+    };
+    assert_eq!(
+        Plan::begin(own, Arguments::default(), '\\')
+            .0
+            .config()
+            .env
+            .as_ref()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -111,7 +151,10 @@ fn what_cannot_be_done_says_so_in_dockerds_words() {
             "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled",
         ),
         ("ENV A=${", "failed to process \"${\": syntax error: missing '}'"),
-        ("ENV A=${}", "failed to process \"${}\": syntax error: bad substitution"),
+        (
+            "ENV A=${}",
+            "failed to process \"${}\": syntax error: bad substitution",
+        ),
         ("ENV A=${B:?msg}", "failed to process \"${B:?msg}\": B: msg"),
         (
             "VOLUME /data \"/x y\"",

@@ -1,0 +1,264 @@
+//! `RUN`: a container of the image so far, its output as it comes, and what it changed as a layer.
+
+use super::base::Base;
+use super::output::{Decoder, Output};
+use super::{BuildError, Deps};
+use crate::services::Failure;
+use crate::services::containers::{Container, RemoveHow};
+use crate::services::images::Spool;
+use crate::services::processes::hub::{Chunk, Wanted};
+use docker_api::build_image::BuildQuery;
+use docker_api::containers::{ContainerConfig, CreateRequest, WaitCondition};
+use docker_api::host_config::HostConfig;
+use docker_api::image_config::ImageConfig;
+use docker_api::stream::StreamKind;
+use protocol::Principal;
+use protocol::names::{Bounded, RelPath};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+/// What a start writes into every container: changes to these are no part of an image, as with dockerd, which mounts them.
+const OWN_FILES: [&str; 3] = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
+
+/// What is mounted in every container.
+const MOUNT_TARGETS: [&str; 3] = ["dev", "proc", "sys"];
+
+/// The request that makes a step's container.
+pub(super) fn request(
+    query: &BuildQuery,
+    image_id: &str,
+    config: &ImageConfig,
+    command: Vec<String>,
+    runs: Option<Vec<String>>,
+) -> CreateRequest {
+    let config = config.clone();
+    let entrypoint = match &runs {
+        // The image's own is not wanted in front of the command.
+        Some(_) => Some(vec![String::new()]),
+        None => config.entrypoint,
+    };
+    CreateRequest {
+        config: ContainerConfig {
+            image: image_id.to_owned(),
+            user: config.user,
+            exposed_ports: config.exposed_ports,
+            env: runs.or(config.env),
+            cmd: Some(command),
+            entrypoint,
+            volumes: config.volumes,
+            working_dir: config.working_dir,
+            labels: config.labels,
+            stop_signal: config.stop_signal,
+            on_build: config.on_build,
+            shell: config.shell,
+            // A health check means nothing for a step.
+            healthcheck: None,
+            ..ContainerConfig::default()
+        },
+        host_config: HostConfig {
+            network_mode: query.network_mode.clone(),
+            shm_size: query.shm_bytes,
+            extra_hosts: Some(query.extra_hosts.clone()).filter(|hosts| !hosts.is_empty()),
+            ..HostConfig::default()
+        },
+        networking_config: None,
+    }
+}
+
+/// Runs a container to its end and passes its output on.
+///
+/// # Errors
+/// [`BuildError::Exited`] where it fails, [`BuildError::Cancelled`] where the client goes away: then the container is removed.
+pub(super) async fn to_its_end(
+    deps: &Deps,
+    by: &Principal,
+    id: &str,
+    command: &[String],
+    output: &mut Output,
+) -> Result<(), BuildError> {
+    let hub = deps.containers.hub(id).await?;
+    // Joined before the start, so that nothing is missed.
+    let mut attachment = hub.attach(Wanted {
+        stdout: true,
+        stderr: true,
+    });
+    let over = deps.containers.wait(by, id, WaitCondition::NextExit).await?;
+    deps.containers.start(by, id).await?;
+    let gone = output.gone();
+    let told = tokio::select! {
+        told = async {
+            pass_on(&mut attachment.output, output).await?;
+            Ok::<_, BuildError>(over.await)
+        } => told,
+        () = gone => Err(BuildError::Cancelled),
+    };
+    let (code, error) = match told {
+        Ok(told) => told,
+        Err(cancelled) => {
+            let how = RemoveHow {
+                force: true,
+                volumes: true,
+            };
+            if let Err(error) = deps.containers.remove(by, id, how).await {
+                tracing::warn!(%error, container = id, "the container of a cancelled build was not removed");
+            }
+            return Err(cancelled);
+        }
+    };
+    if code == 0 {
+        return Ok(());
+    }
+    let mut message = format!(
+        "The command '{}' returned a non-zero code: {code}",
+        command.join(" ")
+    );
+    if !error.is_empty() {
+        message = format!("{message}: {error}");
+    }
+    Err(BuildError::Exited { message, code })
+}
+
+async fn pass_on(chunks: &mut mpsc::Receiver<Chunk>, output: &mut Output) -> Result<(), BuildError> {
+    let (mut plain, mut red) = (Decoder::default(), Decoder::default());
+    while let Some(chunk) = chunks.recv().await {
+        match chunk.kind {
+            StreamKind::Stdin | StreamKind::Stdout => output.text(&plain.text(&chunk.bytes)).await?,
+            StreamKind::Stderr | StreamKind::SystemError => output.red(&red.text(&chunk.bytes)).await?,
+        }
+    }
+    output.text(&plain.rest()).await?;
+    output.red(&red.rest()).await
+}
+
+/// What a container that ran changed, as a layer's tar; none where it changed nothing.
+///
+/// # Errors
+/// What the helpers answer.
+pub(super) async fn changes(
+    deps: &Deps,
+    by: &Principal,
+    container: &Container,
+    base: &Base,
+) -> Result<Option<Spool>, BuildError> {
+    let root = deps.containers.root(by, container).await?;
+    let archive = &deps.helpers.archive;
+    let mut skip: Vec<String> = OWN_FILES
+        .iter()
+        .chain(&MOUNT_TARGETS)
+        .map(|path| (*path).to_owned())
+        .collect();
+    skip.extend(
+        container
+            .mounts
+            .iter()
+            .map(|plan| plan.destination.trim_start_matches('/').to_owned()),
+    );
+    if base.stat("etc").await?.is_none() && has_only_own_files(deps, by, &root).await? {
+        skip.push("etc".to_owned());
+    }
+    let skip = skip
+        .into_iter()
+        .map(RelPath::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    let io = |error: std::io::Error| BuildError::from(Failure::System(error.to_string()));
+    let (spool, file) = Spool::create(&deps.spool_directory()).map_err(io)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut packing = archive
+        .pack_difference(by, root.mount_name(), base.mount_name(), Bounded::new(skip)?)
+        .await?;
+    let copied = tokio::io::copy(&mut packing.stream, &mut file).await;
+    let packed = packing.finish().await?;
+    copied.map_err(io)?;
+    file.flush().await.map_err(io)?;
+    root.release().await?;
+    Ok(Some(spool).filter(|_| packed.entries > 0))
+}
+
+/// Whether the container's /etc holds nothing but what its start wrote there.
+async fn has_only_own_files(
+    deps: &Deps,
+    by: &Principal,
+    root: &crate::services::containers::RootGuard,
+) -> Result<bool, BuildError> {
+    let etc = RelPath::new("etc")?;
+    let packing = deps
+        .helpers
+        .archive
+        .pack(by, root.mount_name(), etc.clone(), etc)
+        .await?;
+    // More than this is more than the three files.
+    let most = 64 * 1024;
+    let bytes = match packing.into_bytes(most).await {
+        Err(error) if error.is_not_found() => return Ok(true),
+        // The worker met a closed pipe: there is more.
+        Err(_) => return Ok(false),
+        Ok(bytes) => bytes,
+    };
+    let mut entries = super::entries::Entries::new(&bytes[..]);
+    while let Some(entry) = entries.next()? {
+        if entry.path != "etc" && !OWN_FILES.contains(&entry.path.as_str()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steps_container_is_made_of_the_configuration_so_far() {
+        let own = |text: &str| Some(vec![text.to_owned()]);
+        let config = ImageConfig {
+            user: "u".to_owned(),
+            env: own("A=1"),
+            entrypoint: own("/e"),
+            cmd: own("c"),
+            working_dir: "/w".to_owned(),
+            ..ImageConfig::default()
+        };
+        let query = BuildQuery::parse([("networkmode", "none"), ("extrahosts", "a:1.2.3.4")]).unwrap();
+        let run = request(&query, "sha256:1", &config, vec!["x".to_owned()], own("B=2"));
+        assert_eq!(
+            (run.config.entrypoint, run.config.env, run.config.cmd),
+            (own(""), own("B=2"), own("x"))
+        );
+        assert_eq!(
+            (run.config.image.as_str(), run.config.user.as_str()),
+            ("sha256:1", "u")
+        );
+        assert_eq!(run.host_config.network_mode, "none");
+        assert_eq!(run.host_config.extra_hosts, own("a:1.2.3.4"));
+        let nop = request(&query, "", &config, vec!["#(nop) ".to_owned()], None);
+        assert_eq!((nop.config.entrypoint, nop.config.env), (own("/e"), own("A=1")));
+    }
+
+    #[tokio::test]
+    async fn standard_error_is_red() {
+        let (to, mut lines) = mpsc::channel(8);
+        let (sender, mut chunks) = mpsc::channel(8);
+        for (kind, bytes) in [
+            (StreamKind::Stdout, &b"a\xc3"[..]),
+            (StreamKind::Stderr, b"e"),
+            (StreamKind::Stdout, b"\xa9"),
+        ] {
+            sender
+                .send(Chunk {
+                    kind,
+                    bytes: bytes::Bytes::from_static(bytes),
+                })
+                .await
+                .unwrap();
+        }
+        drop(sender);
+        let mut output = Output::new(to, false);
+        pass_on(&mut chunks, &mut output).await.unwrap();
+        drop(output);
+        let mut told = Vec::new();
+        while let Some(line) = lines.recv().await {
+            told.push(line.stream);
+        }
+        assert_eq!(told, ["a", "\u{1b}[91me\u{1b}[0m", "é"]);
+    }
+}
