@@ -37,6 +37,8 @@ pub enum ErrorCode {
     Retired = 12,
     /// The request's descriptors are not what the message declares.
     BadDescriptors = 13,
+    /// Nothing was done: the part of the helper that acts is gone, and the helper is being started again. Asking again is safe.
+    NotDone = 14,
 }
 
 /// A failed request.

@@ -48,7 +48,7 @@ const WELCOME_WRONG_PEER: &str = "02000000";
 const FRAME: &str = "03000000 0807060504030201 616263";
 
 /// FROZEN FOR EVER: these numbers stand in audit logs. New codes are appended.
-const ERROR_NUMBERS: [(ErrorCode, u16); 13] = [
+const ERROR_NUMBERS: [(ErrorCode, u16); 14] = [
     (ErrorCode::NotFound, 1),
     (ErrorCode::AlreadyExists, 2),
     (ErrorCode::Busy, 3),
@@ -62,6 +62,7 @@ const ERROR_NUMBERS: [(ErrorCode, u16); 13] = [
     (ErrorCode::CommandNotExecutable, 11),
     (ErrorCode::Retired, 12),
     (ErrorCode::BadDescriptors, 13),
+    (ErrorCode::NotDone, 14),
 ];
 
 fn unhex(hex: &str) -> Vec<u8> {

@@ -34,9 +34,6 @@ type Answer = Result<Response, ApiError>;
 /// Bytes of one upload: an archive may hold as much as one layer of the largest images.
 const UPLOAD_BYTES_MAX: u64 = LAYER_CONTENT_BYTES_MAX;
 
-/// Bytes of a refused upload that are read all the same: as many as Go's server reads.
-const REFUSED_BODY_BYTES_MAX: usize = 256 * 1024;
-
 /// Operating systems and architectures that a platform may name by one word.
 const SYSTEMS: [&str; 4] = ["freebsd", "linux", "windows", "darwin"];
 const ARCHITECTURES: [&str; 7] = ["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"];
@@ -273,9 +270,8 @@ async fn load(
     params: Params,
     request: Request,
 ) -> Answer {
-    let mut body = request.into_body();
-    let platform = or_drained(json_platform(params.text("platform")), &mut body).await?;
-    let archive = spool(&state, body).await?;
+    let platform = json_platform(params.text("platform"))?;
+    let archive = spool(&state, request.into_body()).await?;
     let told = state.images.load(&by, archive, params.flag("quiet"), platform);
     Ok(with_type(StatusCode::OK, "application/json", lines(told)))
 }
@@ -287,9 +283,8 @@ async fn create(
     Query(pairs): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Answer {
-    let mut body = request.into_body();
-    let import = or_drained(read_import(&Pairs(&pairs)), &mut body).await?;
-    let root = spool(&state, body).await?;
+    let import = read_import(&Pairs(&pairs))?;
+    let root = spool(&state, request.into_body()).await?;
     let id = state.images.import(&by, root, import).await?;
     let line = ProgressLine::status(id).to_line();
     Ok(with_type(StatusCode::OK, "application/json", Body::from(line)))
@@ -314,19 +309,6 @@ fn read_import(pairs: &Pairs<'_>) -> Result<Import, ApiError> {
         config: apply_changes(ImageConfig::default(), &changes)?,
         platform: words_platform(pairs.text("platform"))?,
     })
-}
-
-/// Reads some of an upload that is refused, as Go's server does: a client that still sends would see a broken connection
-/// in place of the answer.
-async fn or_drained<T>(result: Result<T, ApiError>, body: &mut Body) -> Result<T, ApiError> {
-    let mut bytes = 0;
-    while result.is_err()
-        && bytes < REFUSED_BODY_BYTES_MAX
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        bytes += frame.data_ref().map_or(0, bytes::Bytes::len);
-    }
-    result
 }
 
 /// `freebsd/amd64`, or one of the two words; none where nothing was asked for.

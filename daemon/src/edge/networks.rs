@@ -30,7 +30,8 @@ async fn list(Shared(state): Shared<State>, params: Params) -> Result<Response, 
     let accepted = ["driver", "id", "label", "name", "scope", "type", "dangling"];
     filters.accept_only(&accepted).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let any = |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
-    let chosen = state.networks.all().iter().filter(|network| {
+    let networks = state.networks.all();
+    let chosen = networks.iter().filter(|network| {
         any("name", &|wanted| network.name.contains(wanted))
             && any("id", &|wanted| network.id.starts_with(wanted))
             && any("driver", &|wanted| network.driver == wanted)
@@ -53,7 +54,7 @@ async fn inspect(
         Some((container.id.clone(), endpoint_resource(&container.name, endpoint)))
     };
     let containers = state.containers.all(&by).await?.iter().filter_map(on_it).collect();
-    Ok(json(StatusCode::OK, &NetworkInspect { containers: Some(containers), ..shown(&state, network) }))
+    Ok(json(StatusCode::OK, &NetworkInspect { containers: Some(containers), ..shown(&state, &network) }))
 }
 
 fn endpoint_resource(name: &str, endpoint: &Endpoint) -> EndpointResource {

@@ -76,3 +76,10 @@ pub const CONNECTIONS_MAX: usize = 1024;
 
 /// Bytes of an HTTP request's head, as in dockerd (Go's default header limit).
 pub const HTTP_HEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a mount point may stay in use after its users have ended: descriptors that keep it busy are closed by other
+/// processes, within milliseconds on an idle machine.
+pub const UNMOUNT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long to wait before a busy mount point is tried again.
+pub const UNMOUNT_INTERVAL: Duration = Duration::from_millis(20);

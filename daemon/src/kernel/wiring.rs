@@ -49,7 +49,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
     let installation = installation(&store).await?;
     let images = Images::start(store.clone(), helpers.clone(), bus.clone()).await?;
     let networks =
-        Networks::start(&store, helpers.clone(), &by, installation.clone(), settings.bridge_subnet).await?;
+        Networks::start(&store, helpers.clone(), installation.clone(), settings.bridge_subnet).await?;
     let volumes = Volumes::start(store.clone(), helpers.clone()).await?;
     let processes = Processes(ProcessesActor::default().start());
     let stored: Vec<(String, Container)> = store.all(Kind::Container).await?;

@@ -63,7 +63,7 @@ impl From<TransportError> for Failure {
                     ErrorCode::Refused => Failure::Forbidden(said),
                     ErrorCode::Unsupported => Failure::Unsupported(said),
                     ErrorCode::BadContent => Failure::Invalid(said),
-                    ErrorCode::LimitReached => Failure::Unavailable(said),
+                    ErrorCode::LimitReached | ErrorCode::NotDone => Failure::Unavailable(said),
                     ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable => Failure::Invalid(said),
                     ErrorCode::NotFound
                     | ErrorCode::AlreadyExists

@@ -8,7 +8,7 @@ use crate::kernel::limits::{HELPER_DEADLINE, HELPER_QUEUE_REQUESTS_MAX, HELPER_R
 use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::fd::{receive_frame, send_frame};
 use protocol::handshake::{HelperKind, Hello, HostFacts, Welcome};
-use protocol::{Answer, Ask, Principal};
+use protocol::{Answer, Ask, ErrorCode, Principal};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -112,7 +112,13 @@ struct Worker {
 impl Worker {
     fn run<Q: Encode, R: Decode<()>>(mut self, mut queue: mpsc::Receiver<Job<Q, R>>) {
         while let Some(job) = queue.blocking_recv() {
-            let answer = match self.exchange(&job.ask, &job.fds) {
+            let mut exchanged = self.exchange(&job.ask, &job.fds);
+            if matches!(&exchanged, Ok(Err(error)) if error.code == ErrorCode::NotDone) {
+                // The helper says that it did nothing and ends; its successor can be asked.
+                self.socket = None;
+                exchanged = self.exchange(&job.ask, &job.fds);
+            }
+            let answer = match exchanged {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(refused)) => Err(TransportError::Helper(refused)),
                 Err(broken) => {

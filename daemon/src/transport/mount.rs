@@ -1,9 +1,11 @@
 //! Asks of the mount helper.
 
 use super::{Client, TransportError};
-use protocol::Principal;
+use crate::kernel::limits::{UNMOUNT_DEADLINE, UNMOUNT_INTERVAL};
 use protocol::mount::{Access, Mounted, Request, Response};
 use protocol::names::{DatasetName, MountName};
+use protocol::{ErrorCode, Principal};
+use std::time::Instant;
 
 /// The mount helper's client.
 #[derive(Debug, Clone)]
@@ -36,12 +38,21 @@ impl Mount {
         self.make(by, Request::Dataset { dataset, at, access }).await
     }
 
-    /// Unmounts everything at and below a mount point.
+    /// Unmounts everything at and below a mount point. On FreeBSD a jail keeps its root in use until the last of its
+    /// processes is reaped and the last of its sockets closed, which takes a moment, so the helper is asked again.
     ///
     /// # Errors
-    /// `Busy`, or see [`TransportError`].
+    /// `Busy` where it stays in use, or see [`TransportError`].
     pub async fn unmount(&self, by: &Principal, at: MountName) -> Result<()> {
-        self.make(by, Request::Unmount { at }).await
+        let deadline = Instant::now() + UNMOUNT_DEADLINE;
+        loop {
+            match self.make(by, Request::Unmount { at: at.clone() }).await {
+                Err(error) if error.code() == Some(ErrorCode::Busy) && Instant::now() < deadline => {
+                    tokio::time::sleep(UNMOUNT_INTERVAL).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Everything of ours that is mounted.

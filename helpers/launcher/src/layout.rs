@@ -1,7 +1,7 @@
 //! The directories of one installation, and who may enter them.
 //!
 //! ```text
-//! BASE/            0755 root      HostPath of everything below
+//! BASE/            0755 root
 //!      lock        0600 root      held by the launcher that runs here; its process id
 //!      daemon/     0700 daemon    database, logs, uploads
 //!      pool/       0700 root      Linux: the datasets
@@ -9,6 +9,7 @@
 //!      jails/      0700 root      records of the jail helper
 //!      audit/      0700 root      <helper>.log
 //!      docker.sock 0660 root      the API, in development
+//!      program/    0755 root      a copy of the daemon's program, where its user cannot reach the original
 //! ```
 
 use crate::accounts::Account;

@@ -189,6 +189,13 @@ impl<'a> Parent<'a> {
         }
     }
 
+    fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.helpers
+            .iter()
+            .map(|helper| &helper.unit)
+            .chain([&self.daemon])
+    }
+
     fn start_what_is_due(&mut self, now: Instant) {
         let (helpers, daemon) = match self.phase {
             Phase::Running => (true, true),
@@ -267,11 +274,9 @@ impl<'a> Parent<'a> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let starts = self
-            .helpers
-            .iter()
-            .map(|helper| &helper.unit)
-            .chain([&self.daemon]);
-        let starts = starts.filter(|unit| unit.running.is_none()).map(|unit| unit.due);
+            .units()
+            .filter(|unit| unit.running.is_none())
+            .map(|unit| unit.due);
         match self.phase {
             Phase::Running => starts.min(),
             Phase::Stopping { until, .. } => starts.chain([until]).min(),
@@ -436,13 +441,7 @@ impl<'a> Parent<'a> {
     fn next_phase(&mut self, now: Instant) -> Option<ExitCode> {
         match self.phase {
             Phase::Running => {
-                let units = || {
-                    self.helpers
-                        .iter()
-                        .map(|helper| &helper.unit)
-                        .chain([&self.daemon])
-                };
-                if !self.was_ready && units().any(|unit| unit.backoff.is_hopeless()) {
+                if !self.was_ready && self.units().any(|unit| unit.backoff.is_hopeless()) {
                     log!("giving up: what failed above does not start");
                     self.end(now, ExitCode::FAILURE);
                 }
@@ -473,12 +472,8 @@ impl<'a> Parent<'a> {
         let Phase::Ending { until, killed, code } = self.phase else {
             return None;
         };
-        let mut units = self
-            .helpers
-            .iter()
-            .map(|helper| &helper.unit)
-            .chain([&self.daemon]);
-        if units.all(|unit| unit.running.is_none()) || killed && until <= now {
+        let all_gone = self.units().all(|unit| unit.running.is_none());
+        if all_gone || killed && until <= now {
             return Some(code);
         }
         if until <= now {

@@ -6,7 +6,7 @@
 use crate::order::Order;
 use crate::sys::{Forked, fork};
 use protocol::codec::{decode, encode};
-use protocol::fd::{Received, receive_frame, send_frame};
+use protocol::fd::{receive_frame, send_frame};
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::names::Text;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -75,18 +75,24 @@ impl Hand {
     /// # Errors
     /// The hand's own error, or `System` where the hand is gone; then [`Hand::is_gone`].
     pub fn call(&self, order: &Order, fds: &[BorrowedFd<'_>]) -> Answer<Done> {
-        let frame = self.exchange(order, fds).map_err(|error| {
+        let gone = |code: ErrorCode, error: &Error| {
             self.is_gone.set(true);
-            HelperError::system("hand", &error)
-        })?;
+            HelperError::new(code, format!("the hand is gone: {error}"))
+        };
+        // An order that could not be given was not carried out; one that was not answered may have been.
+        match send_frame(&self.socket, 0, &order.to_bytes(), fds) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(HelperError::system("order", &error)),
+            Err(error) => return Err(gone(ErrorCode::NotDone, &error)),
+        }
+        let frame = match receive_frame(&self.socket) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Err(gone(ErrorCode::System, &ErrorKind::UnexpectedEof.into())),
+            Err(error) => return Err(gone(ErrorCode::System, &error)),
+        };
         let answer: Answer<DoneMessage> =
             decode(&frame.payload).map_err(|e| HelperError::new(ErrorCode::System, e.to_string()))?;
         answer.map(|done| Done { values: done.0, block: done.1, fds: frame.fds })
-    }
-
-    fn exchange(&self, order: &Order, fds: &[BorrowedFd<'_>]) -> Result<Received> {
-        send_frame(&self.socket, 0, &order.to_bytes(), fds)?;
-        receive_frame(&self.socket)?.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))
     }
 
     /// Whether the hand has ended. A front alone can do nothing: it ends too, and the launcher starts both again.

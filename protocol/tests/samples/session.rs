@@ -45,6 +45,7 @@ message!(ErrorCode, "error::ErrorCode" {
     CommandNotExecutable => Self::CommandNotExecutable,
     Retired => Self::Retired,
     BadDescriptors => Self::BadDescriptors,
+    NotDone => Self::NotDone,
 });
 
 message!(Policy, "policy::Policy" {

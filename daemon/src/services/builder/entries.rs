@@ -142,7 +142,7 @@ impl<R: Read> Entries<R> {
     pub(super) fn next(&mut self) -> Result<Option<Entry>> {
         let mut ahead = Ahead::default();
         while let Some(header) = self.header()? {
-            let told = header.entry_size().map_err(|_| EntryError::InvalidHeader)?;
+            let told = number(&header.as_old().size, header.entry_size())?;
             match header.entry_type() {
                 EntryType::GNULongName => ahead.name = Some(self.long_text(told)?),
                 EntryType::GNULongLink => ahead.target = Some(self.long_text(told)?),
@@ -166,10 +166,16 @@ impl<R: Read> Entries<R> {
             };
             text(&ahead.target.clone().unwrap_or_else(own))
         };
-        let bad = |_| EntryError::InvalidHeader;
+        let old = header.as_old();
         let special = |entry_type| -> Result<Kind> {
-            let number = |n: io::Result<Option<u32>>| n.map(Option::unwrap_or_default).map_err(bad);
-            let device = (number(header.device_major())?, number(header.device_minor())?);
+            let none = |n: io::Result<Option<u32>>| n.map(Option::unwrap_or_default);
+            let blank = header
+                .as_ustar()
+                .map_or([[0; 8]; 2], |header| [header.dev_major, header.dev_minor]);
+            let device = (
+                number(&blank[0], none(header.device_major()))?,
+                number(&blank[1], none(header.device_minor()))?,
+            );
             Ok(Kind::Special(Special { entry_type, device }))
         };
         let kind = match header.entry_type() {
@@ -188,10 +194,12 @@ impl<R: Read> Entries<R> {
         // Some programs give links a size; it means nothing.
         self.expect(if let Kind::File(bytes) = kind { bytes } else { 0 });
         let attributes = Attributes {
-            mode: header.mode().map_err(bad)? & 0o7777,
-            uid: ahead.owner.0.map_or_else(|| header.uid().map_err(bad), Ok)?,
-            gid: ahead.owner.1.map_or_else(|| header.gid().map_err(bad), Ok)?,
-            modified_s: ahead.modified_s.map_or_else(|| header.mtime().map_err(bad), Ok)?,
+            mode: number(&old.mode, header.mode())? & 0o7777,
+            uid: ahead.owner.0.map_or_else(|| number(&old.uid, header.uid()), Ok)?,
+            gid: ahead.owner.1.map_or_else(|| number(&old.gid, header.gid()), Ok)?,
+            modified_s: ahead
+                .modified_s
+                .map_or_else(|| number(&old.mtime, header.mtime()), Ok)?,
             xattrs: ahead.xattrs,
         };
         Ok(Entry {
@@ -310,6 +318,14 @@ impl<R: Read> Read for Entries<R> {
         self.at += count as u64;
         Ok(count)
     }
+}
+
+/// A number of a header; a blank field is zero, as in Go.
+fn number<T: Default>(field: &[u8], read: io::Result<T>) -> Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    read.map_err(|_| EntryError::InvalidHeader)
 }
 
 fn text(bytes: &[u8]) -> Result<String> {

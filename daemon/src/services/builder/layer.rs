@@ -329,7 +329,7 @@ mod tests {
         layer
             .unpack(
                 "a/b",
-                &tar_of(&[Item::File("/x", "1"), Item::Link("s", "/etc")])[..],
+                &tar_of(&[Item::File("./x", "1"), Item::Link("s", "/etc")])[..],
             )
             .unwrap();
         let told: Vec<_> = read(layer)

@@ -17,12 +17,16 @@ const INNER_NAME: &str = "eth0";
 ///
 /// # Errors
 /// `NotFound` for an unknown network, `Unavailable` where no address is free.
-pub(super) async fn allocate(deps: &Deps, container: &Container) -> Result<Option<Endpoint>, Failure> {
+pub(super) async fn allocate(
+    deps: &Deps,
+    by: &Principal,
+    container: &Container,
+) -> Result<Option<Endpoint>, Failure> {
     match container.host_config.network_mode.as_str() {
         "none" | "host" => Ok(None),
         name => {
             let in_networking = "failed to set up container networking";
-            deps.networks.join(name, &container.id).await.map(Some).map_err(|failure| failure.within(in_networking))
+            deps.networks.join(by, name, &container.id).await.map(Some).map_err(|failure| failure.within(in_networking))
         }
     }
 }

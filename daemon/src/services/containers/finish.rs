@@ -60,6 +60,10 @@ async fn remove_jail(deps: &Deps, by: &Principal, id: &str) {
 pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container) {
     let id = &container.id;
     remove_jail(deps, by, id).await;
+    // A process that a descriptor holds back from being reaped keeps its jail's root in use.
+    if let Err(error) = deps.launcher.forget(&start::keep_key(id)) {
+        tracing::warn!(%error, container = id, "the launcher does not answer");
+    }
     report(id, "link", endpoint::disconnect(deps, by, container).await);
     // What lies below the root goes with it; a root that `docker cp` still uses is unmounted by that.
     report(id, "root", deps.roots.let_go(id).await);
@@ -67,9 +71,6 @@ pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container
         if let MountSource::Volume { name } = &plan.source {
             report(id, "volume", deps.volumes.leave(by, name, id).await);
         }
-    }
-    if let Err(error) = deps.launcher.forget(&start::keep_key(id)) {
-        tracing::warn!(%error, container = id, "the launcher does not answer");
     }
     if container.endpoint.is_some() {
         report(id, "address", deps.change(id, Event::Placed(None)).await.map(|_| ()));

@@ -92,7 +92,7 @@ async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
 }
 
 async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<Ended, Failure> {
-    let endpoint = endpoint::allocate(deps, container).await?;
+    let endpoint = endpoint::allocate(deps, by, container).await?;
     let container = deps.change(&container.id, Event::Placed(endpoint)).await?;
     let root = deps.roots.acquire(by, &container).await?;
     let running = run_in(deps, by, &root, &container).await;

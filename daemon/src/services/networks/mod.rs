@@ -41,7 +41,9 @@ pub struct Network {
 pub struct Networks {
     helpers: Helpers,
     installation: Arc<str>,
-    networks: Arc<Vec<Network>>,
+    store: Store,
+    wanted: Ipv4Net,
+    networks: Arc<Mutex<Vec<Network>>>,
     pool: Arc<Mutex<Pool>>,
     /// Whether the bridge has been made by this daemon.
     bridge_is_up: Arc<tokio::sync::Mutex<bool>>,
@@ -55,7 +57,6 @@ impl Networks {
     pub async fn start(
         store: &Store,
         helpers: Helpers,
-        by: &Principal,
         installation: String,
         wanted: Ipv4Net,
     ) -> Result<Self, Failure> {
@@ -64,8 +65,8 @@ impl Networks {
             let network = match store.get(Kind::Network, name).await? {
                 Some(network) => network,
                 None => {
-                    let subnet =
-                        if name == "bridge" { Some(free_subnet(&helpers, by, wanted).await) } else { None };
+                    // Checked again when the bridge is made.
+                    let subnet = (name == "bridge").then_some(wanted);
                     let network = Network {
                         id: naming::new_id(),
                         name: name.to_owned(),
@@ -83,7 +84,9 @@ impl Networks {
         Ok(Networks {
             helpers,
             installation: installation.into(),
-            networks: Arc::new(networks),
+            store: store.clone(),
+            wanted,
+            networks: Arc::new(Mutex::new(networks)),
             pool: Arc::new(Mutex::new(Pool::new(subnet))),
             bridge_is_up: Arc::default(),
         })
@@ -97,18 +100,20 @@ impl Networks {
 
     /// Every network.
     #[must_use]
-    pub fn all(&self) -> &[Network] {
-        &self.networks
+    pub fn all(&self) -> Vec<Network> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A network by name, id or beginning of an id.
     ///
     /// # Errors
     /// `NotFound` in dockerd's words.
-    pub fn find(&self, text: &str) -> Result<&Network, Failure> {
-        let by_name = self.networks.iter().find(|network| network.name == text || network.id == text);
-        let by_id = || self.networks.iter().find(|network| !text.is_empty() && network.id.starts_with(text));
-        by_name.or_else(by_id).ok_or_else(|| Failure::NotFound(format!("network {text} not found")))
+    pub fn find(&self, text: &str) -> Result<Network, Failure> {
+        let networks = self.all();
+        let by_name = networks.iter().find(|network| network.name == text || network.id == text);
+        let by_id = || networks.iter().find(|network| !text.is_empty() && network.id.starts_with(text));
+        let found = by_name.or_else(by_id).cloned();
+        found.ok_or_else(|| Failure::NotFound(format!("network {text} not found")))
     }
 
     /// The interface of a network that has one.
@@ -118,11 +123,12 @@ impl Networks {
         network.subnet.map(|_| bridge.as_str().to_owned())
     }
 
-    /// Gives a container an address on a network.
+    /// Gives a container an address on a network, whose bridge is made if it is the first.
     ///
     /// # Errors
-    /// `NotFound` for an unknown network, `Unavailable` where no address is free.
-    pub async fn join(&self, name: &str, container: &str) -> Result<Endpoint, Failure> {
+    /// `NotFound` for an unknown network, `Unavailable` where no address is free, or what the net helper answers.
+    pub async fn join(&self, by: &Principal, name: &str, container: &str) -> Result<Endpoint, Failure> {
+        self.ensure_bridge(by, name).await?;
         let network = self.find(name)?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let address = pool.take(container).ok_or_else(|| {
@@ -162,6 +168,7 @@ impl Networks {
         if *is_up {
             return Ok(bridge);
         }
+        self.avoid_the_hosts_prefixes(by, &network, &bridge).await?;
         let (subnet, gateway) = {
             let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             (pool.subnet(), pool.gateway())
@@ -181,7 +188,7 @@ impl Networks {
             masquerade: true,
             ports: Bounded::default(),
         };
-        let load = Request::LoadRules { anchor: anchor(network)?, rules: Box::new(rules) };
+        let load = Request::LoadRules { anchor: anchor(&network)?, rules: Box::new(rules) };
         match self.helpers.net.change(by, load, Vec::new()).await {
             Err(error) if error.code() == Some(ErrorCode::Unsupported) => {
                 tracing::warn!(%error, "containers cannot reach the outside");
@@ -192,9 +199,33 @@ impl Networks {
         Ok(bridge)
     }
 
+    /// Moves the network to another prefix where the host has come to route its own: a VPN, another engine. A bridge that is up
+    /// (containers outlived an earlier daemon) stays where it is.
+    async fn avoid_the_hosts_prefixes(
+        &self,
+        by: &Principal,
+        network: &Network,
+        bridge: &InterfaceName,
+    ) -> Result<(), Failure> {
+        if self.helpers.net.list(by).await?.contains(bridge) {
+            return Ok(());
+        }
+        let own = network.subnet.unwrap_or(self.wanted);
+        let subnet = free_subnet(&self.helpers, by, own, self.wanted).await;
+        if subnet == own {
+            return Ok(());
+        }
+        let moved = Network { subnet: Some(subnet), ..network.clone() };
+        self.store.put(Kind::Network, &moved.name, &moved).await?;
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Pool::new(subnet);
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        networks.iter_mut().filter(|known| known.id == moved.id).for_each(|known| *known = moved.clone());
+        Ok(())
+    }
+
     /// Takes the bridge and its rules away: the daemon is asked to leave nothing behind.
     pub async fn tear_down(&self, by: &Principal) {
-        for network in self.networks.iter().filter(|network| network.subnet.is_some()) {
+        for network in self.all().iter().filter(|network| network.subnet.is_some()) {
             let (Ok(anchor), Ok(bridge)) =
                 (anchor(network), naming::bridge_interface(&self.installation, &network.id))
             else {
@@ -214,8 +245,8 @@ fn anchor(network: &Network) -> Result<AnchorName, Failure> {
     Ok(AnchorName::new(network.id.get(..12).unwrap_or(&network.id))?)
 }
 
-/// The wanted prefix, or the next of the pool that the host has no route into.
-async fn free_subnet(helpers: &Helpers, by: &Principal, wanted: Ipv4Net) -> Ipv4Net {
+/// The network's own prefix, the wanted one, or the next of the pool: the first that the host has no route into.
+async fn free_subnet(helpers: &Helpers, by: &Principal, own: Ipv4Net, wanted: Ipv4Net) -> Ipv4Net {
     let routed: Vec<Ipv4Net> = match helpers.net.host_prefixes(by).await {
         Ok(prefixes) => prefixes.iter().filter_map(as_v4_net).collect(),
         Err(error) => {
@@ -225,10 +256,11 @@ async fn free_subnet(helpers: &Helpers, by: &Principal, wanted: Ipv4Net) -> Ipv4
     };
     let pool = FALLBACK_SUBNETS.filter_map(|b| Ipv4Net::new([172, b, 0, 0].into(), 16).ok());
     let overlaps = |a: &Ipv4Net, b: &Ipv4Net| a.contains(&b.network()) || b.contains(&a.network());
-    std::iter::once(wanted)
+    [own, wanted]
+        .into_iter()
         .chain(pool)
         .find(|candidate| !routed.iter().any(|known| overlaps(candidate, known)))
-        .unwrap_or(wanted)
+        .unwrap_or(own)
 }
 
 fn as_v4_net(prefix: &AddressPrefix) -> Option<Ipv4Net> {
