@@ -101,7 +101,9 @@ const PAIRS: [(&str, Expected, Expected); 3] = [
 fn start(test: &str) -> Option<(Engine, Docker)> {
     let started = match Command::new("docker").arg("--version").output() {
         Err(_) => Err("needs the docker command".to_owned()),
-        Ok(_) => system_tests::busybox::root().map_err(str::to_owned).and_then(|_| Engine::start("proc")),
+        Ok(_) => system_tests::busybox::root()
+            .map_err(str::to_owned)
+            .and_then(|_| Engine::start("proc")),
     };
     match started.and_then(|engine| engine.import_base().map(|()| engine)) {
         Ok(engine) => {
@@ -116,7 +118,11 @@ fn start(test: &str) -> Option<(Engine, Docker)> {
 }
 
 fn kill(process: Process) {
-    kill_process(Pid::from_raw(i32::try_from(process.pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    kill_process(
+        Pid::from_raw(i32::try_from(process.pid).unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
     eventually("it is gone", || !process.lives());
 }
 
@@ -124,7 +130,9 @@ fn kill(process: Process) {
 fn successor(engine: &Engine, program: &str, old: Process) -> Process {
     let others = || -> Vec<Process> {
         let children = proc::children(engine.launcher()).into_iter();
-        children.filter(|process| process.program() == program && *process != old && process.lives()).collect()
+        children
+            .filter(|process| process.program() == program && *process != old && process.lives())
+            .collect()
     };
     eventually(&format!("{program} comes back"), || others().len() == 1);
     others()[0]
@@ -134,36 +142,70 @@ fn offences(process: Process, expected: &Expected) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |what: &str, found: String, wanted: String| {
         if found != wanted {
-            wrong.push(format!("{} (process {}): {what} is {found} and should be {wanted}", expected.what, process.pid));
+            wrong.push(format!(
+                "{} (process {}): {what} is {found} and should be {wanted}",
+                expected.what, process.pid
+            ));
         }
     };
-    for (set, mask) in [("CapEff", expected.capabilities), ("CapPrm", expected.capabilities), ("CapBnd", expected.capabilities), ("CapInh", 0), ("CapAmb", 0)] {
-        check(set, format!("{:016x?}", process.capabilities(set)), format!("{:016x?}", Some(mask)));
+    for (set, mask) in [
+        ("CapEff", expected.capabilities),
+        ("CapPrm", expected.capabilities),
+        ("CapBnd", expected.capabilities),
+        ("CapInh", 0),
+        ("CapAmb", 0),
+    ] {
+        check(
+            set,
+            format!("{:016x?}", process.capabilities(set)),
+            format!("{:016x?}", Some(mask)),
+        );
     }
-    check("user", format!("{:?}", process.uids()), format!("{:?}", [expected.user; 4]));
+    check(
+        "user",
+        format!("{:?}", process.uids()),
+        format!("{:?}", [expected.user; 4]),
+    );
     let line = |name: &str| process.status(name).unwrap_or_default();
-    check("Seccomp", line("Seccomp"), if expected.has_call_list { "2" } else { "0" }.to_owned());
-    check("NoNewPrivs", line("NoNewPrivs"), if expected.gains_nothing { "1" } else { "0" }.to_owned());
+    check(
+        "Seccomp",
+        line("Seccomp"),
+        if expected.has_call_list { "2" } else { "0" }.to_owned(),
+    );
+    check(
+        "NoNewPrivs",
+        line("NoNewPrivs"),
+        if expected.gains_nothing { "1" } else { "0" }.to_owned(),
+    );
     wrong
 }
 
 #[test]
 fn each_process_may_do_its_own_job_and_nothing_else() {
-    let Some((engine, docker)) = start("each_process_may_do_its_own_job_and_nothing_else") else { return };
+    let Some((engine, docker)) = start("each_process_may_do_its_own_job_and_nothing_else") else {
+        return;
+    };
     // What is found must be the same once every helper has worked.
     docker.ok("run --rm base true");
     let daemon = engine.child("cellblockd");
     let mut wrong = Vec::new();
     for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
         if daemon.capabilities(set) != Some(0) {
-            wrong.push(format!("the daemon's {set} is {:016x?}", daemon.capabilities(set)));
+            wrong.push(format!(
+                "the daemon's {set} is {:016x?}",
+                daemon.capabilities(set)
+            ));
         }
     }
     if daemon.uids().contains(&0) || daemon.uids().len() != 4 {
         wrong.push(format!("the daemon runs as {:?}", daemon.uids()));
     }
     if daemon.status("NoNewPrivs").as_deref() != Some("1") || daemon.status("Groups").as_deref() != Some("") {
-        wrong.push(format!("the daemon can gain privilege: {:?} {:?}", daemon.status("NoNewPrivs"), daemon.status("Groups")));
+        wrong.push(format!(
+            "the daemon can gain privilege: {:?} {:?}",
+            daemon.status("NoNewPrivs"),
+            daemon.status("Groups")
+        ));
     }
     for (program, expected) in &SINGLE {
         wrong.extend(offences(engine.child(program), expected));
@@ -171,7 +213,10 @@ fn each_process_may_do_its_own_job_and_nothing_else() {
     for (program, hand, front) in &PAIRS {
         let process = engine.child(program);
         wrong.extend(offences(process, hand));
-        match proc::children(process.pid).iter().find(|child| child.program() == *program) {
+        match proc::children(process.pid)
+            .iter()
+            .find(|child| child.program() == *program)
+        {
             Some(child) => wrong.extend(offences(*child, front)),
             None => wrong.push(format!("{program} has no front")),
         }
@@ -182,12 +227,19 @@ fn each_process_may_do_its_own_job_and_nothing_else() {
 
 #[test]
 fn the_daemon_cannot_reach_what_the_helpers_keep() {
-    let Some((engine, _)) = start("the_daemon_cannot_reach_what_the_helpers_keep") else { return };
+    let Some((engine, _)) = start("the_daemon_cannot_reach_what_the_helpers_keep") else {
+        return;
+    };
     let user = engine.child("cellblockd").uids()[0];
     for folder in ["pool", "jails", "audit"] {
         let path = engine.dir().join(folder);
         let status = Command::new("setpriv")
-            .args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", "ls"])
+            .args([
+                &format!("--reuid={user}"),
+                &format!("--regid={user}"),
+                "--clear-groups",
+                "ls",
+            ])
             .arg(&path)
             .output()
             .unwrap();
@@ -200,8 +252,16 @@ fn the_daemon_cannot_reach_what_the_helpers_keep() {
 fn counting(docker: &Docker, folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let script = "i=0; while [ ! -e /in/go ]; do i=$((i+1)); echo $i; usleep 10000; done; echo last; exit 7";
-    docker.ok(&format!("run -d --name counting -v {}:/in:ro base sh -c '{script}'", folder.display()));
-    eventually("it counts", || docker.ok("logs --tail 1 counting").parse::<u32>().is_ok_and(|n| n > 3));
+    docker.ok(&format!(
+        "run -d --name counting -v {}:/in:ro base sh -c '{script}'",
+        folder.display()
+    ));
+    eventually("it counts", || {
+        docker
+            .ok("logs --tail 1 counting")
+            .parse::<u32>()
+            .is_ok_and(|n| n > 3)
+    });
 }
 
 /// Nothing is missing between the first line and the last.
@@ -211,13 +271,21 @@ fn is_whole(log: &str) {
     let (last, numbers) = lines.split_last().unwrap();
     assert_eq!(*last, "last");
     for (at, line) in numbers.iter().enumerate() {
-        assert_eq!(*line, (at + 1).to_string(), "line {} of {}", at + 1, numbers.len());
+        assert_eq!(
+            *line,
+            (at + 1).to_string(),
+            "line {} of {}",
+            at + 1,
+            numbers.len()
+        );
     }
 }
 
 #[test]
 fn a_container_lives_through_the_death_of_the_daemon() {
-    let Some((engine, docker)) = start("a_container_lives_through_the_death_of_the_daemon") else { return };
+    let Some((engine, docker)) = start("a_container_lives_through_the_death_of_the_daemon") else {
+        return;
+    };
     let folder = engine.dir().with_extension("in");
     counting(&docker, &folder);
     let first = pid_of(&docker, "counting");
@@ -226,10 +294,18 @@ fn a_container_lives_through_the_death_of_the_daemon() {
     let daemon = successor(&engine, "cellblockd", daemon);
     eventually("the API answers", || docker.run("ps").code == 0);
     assert_eq!(pid_of(&docker, "counting"), first);
-    assert_eq!(docker.ok("inspect --format {{.State.Status}} counting"), "running");
+    assert_eq!(
+        docker.ok("inspect --format {{.State.Status}} counting"),
+        "running"
+    );
     assert_eq!(docker.ok("exec counting echo here"), "here");
     let before: u32 = docker.ok("logs --tail 1 counting").parse().unwrap();
-    eventually("it still counts", || docker.ok("logs --tail 1 counting").parse::<u32>().is_ok_and(|now| now > before));
+    eventually("it still counts", || {
+        docker
+            .ok("logs --tail 1 counting")
+            .parse::<u32>()
+            .is_ok_and(|now| now > before)
+    });
     // It ends while no daemon is there to see it.
     kill(daemon);
     fs::write(folder.join("go"), "").unwrap();
@@ -250,9 +326,14 @@ fn pid_of(docker: &Docker, name: &str) -> Process {
 
 #[test]
 fn a_removed_container_is_gone_also_when_the_daemon_died_meanwhile() {
-    let Some((engine, docker)) = start("a_removed_container_is_gone_also_when_the_daemon_died_meanwhile") else { return };
+    let Some((engine, docker)) = start("a_removed_container_is_gone_also_when_the_daemon_died_meanwhile")
+    else {
+        return;
+    };
     for round in 0..3 {
-        let run: Running = docker.start(&format!("run --rm --name dying-{round} base sh -c 'echo up; sleep 600'"));
+        let run: Running = docker.start(&format!(
+            "run --rm --name dying-{round} base sh -c 'echo up; sleep 600'"
+        ));
         assert_eq!(run.line(), "up");
         let daemon = engine.child("cellblockd");
         let container = pid_of(&docker, &format!("dying-{round}"));
@@ -272,16 +353,27 @@ fn a_removed_container_is_gone_also_when_the_daemon_died_meanwhile() {
 
 #[test]
 fn a_killed_helper_comes_back_and_the_next_request_works() {
-    let Some((engine, docker)) = start("a_killed_helper_comes_back_and_the_next_request_works") else { return };
+    let Some((engine, docker)) = start("a_killed_helper_comes_back_and_the_next_request_works") else {
+        return;
+    };
     docker.ok("run -d --name witness base sleep 600");
     let (witness, daemon) = (pid_of(&docker, "witness"), engine.child("cellblockd"));
-    for program in ["cellblock-zfs", "cellblock-jail", "cellblock-net", "cellblock-mount", "cellblock-archive"] {
+    for program in [
+        "cellblock-zfs",
+        "cellblock-jail",
+        "cellblock-net",
+        "cellblock-mount",
+        "cellblock-archive",
+    ] {
         let first = engine.child(program);
         kill(first);
         works(&docker, program);
         let second = successor(&engine, program, first);
         // Of a pair, the front may be the one that dies.
-        if let Some(front) = proc::children(second.pid).into_iter().find(|child| child.program() == program) {
+        if let Some(front) = proc::children(second.pid)
+            .into_iter()
+            .find(|child| child.program() == program)
+        {
             kill(front);
             works(&docker, &format!("{program}, front"));
             successor(&engine, program, second);
@@ -298,19 +390,29 @@ fn a_killed_helper_comes_back_and_the_next_request_works() {
 #[track_caller]
 fn works(docker: &Docker, after: &str) {
     let ran = docker.run("run --name works base sh -c 'ping -c 1 -w 5 $(ip route | cut -d \" \" -f 3 | head -n 1) > /dev/null && echo hi > /f && cat /f'");
-    assert_eq!((ran.code, ran.out.as_str()), (0, "hi\n"), "after {after}: {ran:?}");
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "hi\n"),
+        "after {after}: {ran:?}"
+    );
     let copied = docker.run("cp works:/f -");
-    assert!(copied.code == 0 && copied.out.contains("hi\n"), "after {after}: {copied:?}");
+    assert!(
+        copied.code == 0 && copied.out.contains("hi\n"),
+        "after {after}: {copied:?}"
+    );
     docker.ok("rm works");
 }
 
 #[test]
 fn images_and_containers_are_there_after_a_restart() {
-    let Some((engine, docker)) = start("images_and_containers_are_there_after_a_restart") else { return };
+    let Some((engine, docker)) = start("images_and_containers_are_there_after_a_restart") else {
+        return;
+    };
     docker.ok("run --name kept base sh -c 'echo one; echo kept > /f'");
     docker.ok("run -d --name ran base sh -c 'echo started; exec sleep 600'");
     let image = docker.ok("image inspect --format {{.Id}} base");
-    let format = "--format '{{.Id}} {{.Created}} {{.State.Status}} {{.State.ExitCode}} {{.State.FinishedAt}}'";
+    let format =
+        "--format '{{.Id}} {{.Created}} {{.State.Status}} {{.State.ExitCode}} {{.State.FinishedAt}}'";
     let kept = docker.ok(&format!("inspect {format} kept"));
     let engine = engine.stop_and_start();
     assert_eq!(docker.ok("image inspect --format {{.Id}} base"), image);
@@ -329,35 +431,70 @@ fn images_and_containers_are_there_after_a_restart() {
 /// What containers leave on the host while they exist.
 fn leftovers(engine: &Engine) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for folder in ["pool/containers", "mnt", "jails", "daemon/containers", "daemon/tmp"] {
-        let entries = fs::read_dir(engine.dir().join(folder)).into_iter().flatten().flatten();
+    for folder in [
+        "pool/containers",
+        "mnt",
+        "jails",
+        "daemon/containers",
+        "daemon/tmp",
+    ] {
+        let entries = fs::read_dir(engine.dir().join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
         found.extend(entries.map(|entry| entry.path().display().to_string()));
     }
     found.extend(proc::mounts_below(engine.dir()));
     let links = proc::interfaces(engine.interfaces());
     // The bridge stays for the next container.
-    found.extend(links.into_iter().filter(|name| !name[engine.interfaces().len()..].starts_with('b')));
+    found.extend(
+        links
+            .into_iter()
+            .filter(|name| !name[engine.interfaces().len()..].starts_with('b')),
+    );
     found
 }
 
 fn descriptors(process: u32) -> usize {
-    fs::read_dir(format!("/proc/{process}/fd")).map(Iterator::count).unwrap_or(0)
+    fs::read_dir(format!("/proc/{process}/fd"))
+        .map(Iterator::count)
+        .unwrap_or(0)
 }
 
 #[test]
 fn thirty_containers_later_nothing_is_left() {
-    let Some((engine, docker)) = start("thirty_containers_later_nothing_is_left") else { return };
+    let Some((engine, docker)) = start("thirty_containers_later_nothing_is_left") else {
+        return;
+    };
     docker.ok("run --rm base true");
     eventually("the first is gone", || leftovers(&engine).is_empty());
     let processes = || -> BTreeSet<u32> {
         // A helper reaps its workers once a second.
-        let family = proc::descendants(engine.launcher()).into_iter().filter(|process| process.lives());
-        family.map(|process| process.pid).chain([engine.launcher()]).collect()
+        let family = proc::descendants(engine.launcher())
+            .into_iter()
+            .filter(|process| process.lives());
+        family
+            .map(|process| process.pid)
+            .chain([engine.launcher()])
+            .collect()
     };
-    let (before, open) = (processes(), processes().into_iter().map(descriptors).sum::<usize>());
+    let (before, open) = (
+        processes(),
+        processes().into_iter().map(descriptors).sum::<usize>(),
+    );
     for round in 0..30 {
-        let option = ["", "--network none", "-t", "--tmpfs /t", "-v /etc:/in:ro", "-e A=b"][round % 6];
-        assert_eq!(docker.ok(&format!("run --rm {option} base echo {round}")).trim(), round.to_string());
+        let option = [
+            "",
+            "--network none",
+            "-t",
+            "--tmpfs /t",
+            "-v /etc:/in:ro",
+            "-e A=b",
+        ][round % 6];
+        assert_eq!(
+            docker.ok(&format!("run --rm {option} base echo {round}")).trim(),
+            round.to_string()
+        );
     }
     eventually("nothing is left", || leftovers(&engine).is_empty());
     eventually("the same processes are there", || processes() == before);
@@ -371,15 +508,22 @@ fn thirty_containers_later_nothing_is_left() {
 #[test]
 fn two_engines_beside_each_other_do_not_meet() {
     let name = "two_engines_beside_each_other_do_not_meet";
-    let Some((first, docker_1)) = start(name) else { return };
-    let Some((second, docker_2)) = start(name) else { return };
+    let Some((first, docker_1)) = start(name) else {
+        return;
+    };
+    let Some((second, docker_2)) = start(name) else {
+        return;
+    };
     let both = [&docker_1, &docker_2];
     both.map(|docker| docker.ok("run -d --name same base nc -ll -p 8080 -e hostname"));
     let field = |docker: &Docker, path: &str| docker.ok(&format!("inspect --format {{{{{path}}}}} same"));
     let gateways = both.map(|docker| field(docker, ".NetworkSettings.Gateway"));
     assert_ne!(gateways[0], gateways[1]);
     for docker in both {
-        let (address, host) = (field(docker, ".NetworkSettings.IPAddress"), field(docker, ".Config.Hostname"));
+        let (address, host) = (
+            field(docker, ".NetworkSettings.IPAddress"),
+            field(docker, ".Config.Hostname"),
+        );
         let ask = format!("run --rm base nc -w 5 {address} 8080");
         eventually("the neighbour answers", || docker.run(&ask).out.trim() == host);
     }
@@ -393,18 +537,38 @@ fn two_engines_beside_each_other_do_not_meet() {
 
 #[test]
 fn the_audit_logs_verify_and_show_when_they_do_not() {
-    let Some((engine, docker)) = start("the_audit_logs_verify_and_show_when_they_do_not") else { return };
+    let Some((engine, docker)) = start("the_audit_logs_verify_and_show_when_they_do_not") else {
+        return;
+    };
     docker.ok("run --rm base true");
     let engine = engine.stop_and_start();
     docker.ok("run --rm base true");
-    let verify = || Command::new(programs::path("cellblock")).args(["audit", "verify", "--dir"]).arg(engine.dir()).output().unwrap();
+    let verify = || {
+        Command::new(programs::path("cellblock"))
+            .args(["audit", "verify", "--dir"])
+            .arg(engine.dir())
+            .output()
+            .unwrap()
+    };
     let good = verify();
     assert!(good.status.success(), "{good:?}");
-    let shown = Command::new(programs::path("cellblock")).args(["audit", "show", "--dir"]).arg(engine.dir()).output().unwrap();
+    let shown = Command::new(programs::path("cellblock"))
+        .args(["audit", "show", "--dir"])
+        .arg(engine.dir())
+        .output()
+        .unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.lines().count() > 10 && shown.contains("uid:0"), "{shown}");
-    let logs: BTreeSet<String> = fs::read_dir(engine.dir().join("audit")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(logs, ["archive.log", "jail.log", "mount.log", "net.log", "zfs.log"].map(str::to_owned).into());
+    let logs: BTreeSet<String> = fs::read_dir(engine.dir().join("audit"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        logs,
+        ["archive.log", "jail.log", "mount.log", "net.log", "zfs.log"]
+            .map(str::to_owned)
+            .into()
+    );
     let path = engine.dir().join("audit/jail.log");
     let text = fs::read_to_string(&path).unwrap();
     // The helper goes on appending to the same file, so it is changed in place.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use system_tests::docker;
 use system_tests::docker::{Docker, Ran, eventually};
 use system_tests::engine::with_shared;
-use system_tests::docker;
 
 fn build(docker: &Docker, options: &str, folder: &Folder) -> Ran {
     docker.run(&format!("build {options} {folder}"))
@@ -22,7 +22,8 @@ fn built(docker: &Docker, options: &str, folder: &Folder) -> String {
 }
 
 fn config(docker: &Docker, image: &str) -> Value {
-    serde_json::from_str(&docker.ok(&format!("image inspect --format '{{{{json .Config}}}}' {image}"))).unwrap()
+    serde_json::from_str(&docker.ok(&format!("image inspect --format '{{{{json .Config}}}}' {image}")))
+        .unwrap()
 }
 
 #[test]
@@ -57,19 +58,41 @@ CMD ["said", "form"]
     );
     let out = built(&docker, "-t b-all:1 -t b-all:2 --build-arg WORD=built", &folder);
     assert!(out.contains("Step 1/18 : ARG TAG=latest"), "{out}");
-    assert!(out.contains("Successfully built ") && out.contains("Successfully tagged b-all:1") && out.contains("Successfully tagged b-all:2"), "{out}");
+    assert!(
+        out.contains("Successfully built ")
+            && out.contains("Successfully tagged b-all:1")
+            && out.contains("Successfully tagged b-all:2"),
+        "{out}"
+    );
     let config = config(&docker, "b-all:1");
     assert_eq!(config["Labels"], json!({ "one": "first label", "two": "second" }));
     assert_eq!(config["WorkingDir"], json!("/work/deeper"));
     assert_eq!(config["User"], json!("app"));
     assert_eq!(config["ExposedPorts"], json!({ "80/tcp": {}, "53/udp": {} }));
     assert_eq!(config["Volumes"], json!({ "/data": {} }));
-    assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["cat"]), &json!(["said", "form"])));
-    let env: BTreeSet<&str> = config["Env"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(env.contains("GREETING=hello built") && env.contains("PLAIN=x"), "{env:?}");
-    assert!(!env.iter().any(|variable| variable.starts_with("WORD")), "{env:?}");
+    assert_eq!(
+        (&config["Entrypoint"], &config["Cmd"]),
+        (&json!(["cat"]), &json!(["said", "form"]))
+    );
+    let env: BTreeSet<&str> = config["Env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        env.contains("GREETING=hello built") && env.contains("PLAIN=x"),
+        "{env:?}"
+    );
+    assert!(
+        !env.iter().any(|variable| variable.starts_with("WORD")),
+        "{env:?}"
+    );
     assert_eq!(docker.ok("run --rm b-all:2"), "hello built\nexec-form");
-    assert_eq!(docker.ok("run --rm b-all:2 src/file who /home/app/who"), "copied0\n1000");
+    assert_eq!(
+        docker.ok("run --rm b-all:2 src/file who /home/app/who"),
+        "copied0\n1000"
+    );
     let stat = "run --rm --entrypoint stat b-all:2 -c %u:%g renamed src/file";
     assert_eq!(docker.ok(stat), "1000:1000\n0:0");
     docker.ok("rmi b-all:1 b-all:2");
@@ -80,7 +103,10 @@ fn from_scratch_holds_what_was_copied_and_nothing_else() {
     let docker = docker!();
     let folder = Folder::new("b2");
     fs::copy("/bin/busybox", folder.path("busybox")).unwrap();
-    folder.write("Dockerfile", "FROM scratch\nCOPY busybox /bin/ls\nCMD [\"/bin/ls\", \"/\"]\n");
+    folder.write(
+        "Dockerfile",
+        "FROM scratch\nCOPY busybox /bin/ls\nCMD [\"/bin/ls\", \"/\"]\n",
+    );
     built(&docker, "-t b-scratch", &folder);
     assert_eq!(docker.ok("run --rm b-scratch"), "bin\ndev\netc\nproc\nsys");
     let layers = docker.ok("image inspect --format '{{len .RootFS.Layers}}' b-scratch");
@@ -115,7 +141,10 @@ fn what_was_built_before_comes_from_the_cache() {
     folder.write("Dockerfile", "FROM base\nENV CACHE=b4\nRUN head -c 8 /dev/urandom | xxd -p > /random\nCOPY f /f\nRUN cat /f > /g\n");
     let first = built(&docker, "-t b-cache:1", &folder);
     assert_eq!(first.matches("---> Using cache").count(), 0, "{first}");
-    assert!(first.contains("---> Running in ") && first.contains("---> Removed intermediate container "), "{first}");
+    assert!(
+        first.contains("---> Running in ") && first.contains("---> Removed intermediate container "),
+        "{first}"
+    );
     let second = built(&docker, "-t b-cache:2", &folder);
     assert_eq!(second.matches("---> Using cache").count(), 4, "{second}");
     let id = |tag: &str| docker.ok(&format!("image inspect --format {{{{.Id}}}} {tag}"));
@@ -136,11 +165,19 @@ fn what_was_built_before_comes_from_the_cache() {
 fn a_failing_run_leaves_nothing() {
     let docker = docker!();
     let folder = Folder::new("b5");
-    folder.write("Dockerfile", "FROM base\nENV FAILS=b5\nRUN echo visible; echo half > /half; exit 3\n");
+    folder.write(
+        "Dockerfile",
+        "FROM base\nENV FAILS=b5\nRUN echo visible; echo half > /half; exit 3\n",
+    );
     let ran = build(&docker, "--force-rm -t b-fails", &folder);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.out.contains("visible"), "{ran:?}");
-    assert!(ran.err.contains("The command '/bin/sh -c echo visible; echo half > /half; exit 3' returned a non-zero code: 3"), "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "The command '/bin/sh -c echo visible; echo half > /half; exit 3' returned a non-zero code: 3"
+        ),
+        "{ran:?}"
+    );
     assert!(docker.fails(1, "image inspect b-fails").contains("No such image"));
     let leftover = docker.ok("ps -a --format {{.Command}} --no-trunc");
     assert!(!leftover.contains("half"), "{leftover}");
@@ -149,13 +186,23 @@ fn a_failing_run_leaves_nothing() {
 
 /// Tests beside this one make containers too, so a dataset without one may only be of the moment.
 fn datasets_without_a_container_go(docker: &Docker, folder: &Path) {
-    let known = || -> BTreeSet<String> { docker.ok("ps -aq --no-trunc").lines().map(str::to_owned).collect() };
+    let known = || -> BTreeSet<String> {
+        docker
+            .ok("ps -aq --no-trunc")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    };
     let datasets = || -> BTreeSet<String> {
         let entries = fs::read_dir(folder).unwrap().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
     };
     let suspects = &datasets() - &known();
-    eventually("datasets without a container go", || (&(&suspects & &datasets()) - &known()).is_empty());
+    eventually("datasets without a container go", || {
+        (&(&suspects & &datasets()) - &known()).is_empty()
+    });
 }
 
 #[test]
@@ -166,9 +213,15 @@ fn the_context_is_what_the_ignore_file_leaves() {
         folder.write(name, name);
     }
     folder.write(".dockerignore", "secret\n**/*.log\n!logs/keep.log\n");
-    folder.write("Dockerfile", "FROM base\nCOPY . /all\nCMD find /all -type f | sort\n");
+    folder.write(
+        "Dockerfile",
+        "FROM base\nCOPY . /all\nCMD find /all -type f | sort\n",
+    );
     built(&docker, "-t b-ignore", &folder);
-    assert_eq!(docker.ok("run --rm b-ignore"), "/all/.dockerignore\n/all/Dockerfile\n/all/keep\n/all/logs/keep.log");
+    assert_eq!(
+        docker.ok("run --rm b-ignore"),
+        "/all/.dockerignore\n/all/Dockerfile\n/all/keep\n/all/logs/keep.log"
+    );
     docker.ok("rmi b-ignore");
     folder.write("Dockerfile", "FROM base\nCOPY secret /\n");
     let ran = build(&docker, "", &folder);
@@ -182,20 +235,36 @@ fn mistakes_in_the_file_are_told_with_their_line() {
     let no_file = "no such file or directory";
     assert!(build(&docker, "", &folder).err.contains(no_file));
     for (text, words) in [
-        ("FROM base\nZZZ x\n", "dockerfile parse error on line 2: unknown instruction: ZZZ"),
+        (
+            "FROM base\nZZZ x\n",
+            "dockerfile parse error on line 2: unknown instruction: ZZZ",
+        ),
         ("FROM\n", "FROM requires either one or three arguments"),
         ("RUN x\n", "no build stage in current context"),
-        ("# only a comment\n", "failed to parse Dockerfile: file with no instructions"),
-        ("FROM base\nCOPY ../x /\n", "COPY failed: forbidden path outside the build context: ../x ()"),
+        (
+            "# only a comment\n",
+            "failed to parse Dockerfile: file with no instructions",
+        ),
+        (
+            "FROM base\nCOPY ../x /\n",
+            "COPY failed: forbidden path outside the build context: ../x ()",
+        ),
         ("FROM base\nEXPOSE abc\n", "Invalid containerPort: abc"),
-        ("FROM base\nRUN --zz x\n", "dockerfile parse error on line 2: unknown flag: --zz"),
+        (
+            "FROM base\nRUN --zz x\n",
+            "dockerfile parse error on line 2: unknown flag: --zz",
+        ),
     ] {
         folder.write("Dockerfile", text);
         let ran = build(&docker, "", &folder);
         assert!(ran.code == 1 && ran.err.contains(words), "{text}: {ran:?}");
     }
     folder.write("Dockerfile", "FROM base\n");
-    assert!(build(&docker, "--target zz", &folder).err.contains("target stage \"zz\" could not be found"));
+    assert!(
+        build(&docker, "--target zz", &folder)
+            .err
+            .contains("target stage \"zz\" could not be found")
+    );
 }
 
 #[test]
@@ -206,7 +275,10 @@ fn the_file_may_have_another_name_or_come_alone() {
     let id = built(&docker, &format!("-q -f {folder}/files/Other"), &folder);
     assert!(id.starts_with("sha256:") && id.trim().len() == 71, "{id}");
     assert_eq!(docker.ok(&format!("run --rm {}", id.trim())), "other");
-    let ran = docker.with_input("build -t b-alone -", b"FROM base\nRUN echo alone > /f\nCMD cat /f\n");
+    let ran = docker.with_input(
+        "build -t b-alone -",
+        b"FROM base\nRUN echo alone > /f\nCMD cat /f\n",
+    );
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(docker.ok("run --rm b-alone"), "alone");
     docker.ok(&format!("rmi b-alone {}", id.trim()));
@@ -216,10 +288,16 @@ fn the_file_may_have_another_name_or_come_alone() {
 fn shell_and_build_arguments_reach_the_commands() {
     let docker = docker!();
     let folder = Folder::new("b9");
-    folder.write("Dockerfile", "FROM base\nARG A\nARG B=two\nENV C=$A-$B\nRUN echo $A $B $C > /out\nCMD cat /out\n");
+    folder.write(
+        "Dockerfile",
+        "FROM base\nARG A\nARG B=two\nENV C=$A-$B\nRUN echo $A $B $C > /out\nCMD cat /out\n",
+    );
     built(&docker, "-t b-args --build-arg A=one", &folder);
     assert_eq!(docker.ok("run --rm b-args"), "one two one-two");
     let out = built(&docker, "--build-arg NEVER=1 -t b-args", &folder);
-    assert!(out.contains("One or more build-args [NEVER] were not consumed"), "{out}");
+    assert!(
+        out.contains("One or more build-args [NEVER] were not consumed"),
+        "{out}"
+    );
     docker.ok("rmi b-args");
 }

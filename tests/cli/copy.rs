@@ -25,7 +25,10 @@ fn a_file_goes_in_and_comes_back() {
     assert_eq!(docker.ok(stat), "640 0:0 7\n640 0:0 7");
     docker.ok(&format!("cp cp-1:/tmp/renamed {folder}"));
     docker.ok(&format!("cp cp-1:/tmp/f {folder}/back"));
-    assert_eq!((folder.read("renamed").as_str(), folder.read("back").as_str()), ("content", "content"));
+    assert_eq!(
+        (folder.read("renamed").as_str(), folder.read("back").as_str()),
+        ("content", "content")
+    );
     assert_eq!(fs::metadata(folder.path("back")).unwrap().mode() & 0o7777, 0o640);
     docker.ok("rm -f cp-1");
 }
@@ -42,7 +45,11 @@ fn a_folder_goes_into_one_that_is_there_and_becomes_one_that_is_not() {
     docker.ok(&format!("cp {folder}/d cp-2:/tmp/new"));
     docker.ok(&format!("cp {folder}/d/. cp-2:/home"));
     for place in ["/tmp/d", "/tmp/new", "/home"] {
-        assert_eq!(docker.ok(&format!("exec cp-2 cat {place}/a {place}/sub/b {place}/link")), "ABB", "{place}");
+        assert_eq!(
+            docker.ok(&format!("exec cp-2 cat {place}/a {place}/sub/b {place}/link")),
+            "ABB",
+            "{place}"
+        );
     }
     assert_eq!(docker.ok("exec cp-2 readlink /tmp/d/link"), "sub/b");
     docker.ok(&format!("cp cp-2:/tmp/d {folder}/out"));
@@ -50,7 +57,12 @@ fn a_folder_goes_into_one_that_is_there_and_becomes_one_that_is_not() {
     docker.ok(&format!("cp cp-2:/tmp/d {folder}/into"));
     for place in ["out", "into/d"] {
         assert_eq!(folder.read(&format!("{place}/sub/b")), "B");
-        assert_eq!(fs::read_link(folder.path(&format!("{place}/link"))).unwrap().to_str(), Some("sub/b"));
+        assert_eq!(
+            fs::read_link(folder.path(&format!("{place}/link")))
+                .unwrap()
+                .to_str(),
+            Some("sub/b")
+        );
     }
     docker.ok("rm -f cp-2");
 }
@@ -65,7 +77,12 @@ fn a_dash_is_a_tar_stream() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let (code, tar, _) = docker.bytes("cp cp-3:/tmp/d -", b"");
     assert_eq!(code, 0);
-    let mut unpack = Command::new("tar").args(["-xf", "-", "-C"]).arg(folder.path("")).stdin(Stdio::piped()).spawn().unwrap();
+    let mut unpack = Command::new("tar")
+        .args(["-xf", "-", "-C"])
+        .arg(folder.path(""))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::io::Write::write_all(&mut unpack.stdin.take().unwrap(), &tar).unwrap();
     assert!(unpack.wait().unwrap().success());
     assert_eq!(folder.read("d/f"), "streamed");
@@ -115,7 +132,10 @@ fn links_inside_lead_inside() {
         assert_eq!(folder.read(name), "inner\n");
     }
     docker.ok(&format!("cp cp-6:/abs {folder}/link"));
-    assert_eq!(fs::read_link(folder.path("link")).unwrap().to_str(), Some("/inner/file"));
+    assert_eq!(
+        fs::read_link(folder.path("link")).unwrap().to_str(),
+        Some("/inner/file")
+    );
     folder.write("f", "written through");
     docker.ok(&format!("cp {folder}/f cp-6:/out/"));
     assert_eq!(docker.ok("exec cp-6 cat /inner/f"), "written through");
@@ -129,14 +149,24 @@ fn what_is_missing_is_named() {
     folder.write("f", "x");
     running(&docker, "cp-7");
     let error = docker.fails(1, &format!("cp cp-7:/no/such {folder}"));
-    assert!(error.contains("Could not find the file /no/such in container cp-7"), "{error}");
+    assert!(
+        error.contains("Could not find the file /no/such in container cp-7"),
+        "{error}"
+    );
     let error = docker.fails(1, &format!("cp {folder}/f cp-7:/no/such/"));
     assert!(error.contains("no such directory"), "{error}");
     let error = docker.fails(1, &format!("cp {folder}/f cp-7:/no/such"));
-    assert!(error.contains("Could not find the file /no in container cp-7"), "{error}");
+    assert!(
+        error.contains("Could not find the file /no in container cp-7"),
+        "{error}"
+    );
     let error = docker.fails(1, &format!("cp {folder}/f cp-none:/x"));
     assert!(error.contains("No such container: cp-none"), "{error}");
-    assert!(docker.fails(1, &format!("cp {folder}/none cp-7:/")).contains("no such file"));
+    assert!(
+        docker
+            .fails(1, &format!("cp {folder}/none cp-7:/"))
+            .contains("no such file")
+    );
     docker.ok("rm -f cp-7");
 }
 
@@ -144,7 +174,9 @@ fn what_is_missing_is_named() {
 fn a_big_file_survives_both_ways() {
     let docker = docker!();
     let folder = Folder::new("cp8");
-    let big: Vec<u8> = (0..20_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let big: Vec<u8> = (0..20_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     folder.write("big", &big);
     running(&docker, "cp-8");
     docker.ok(&format!("cp {folder}/big cp-8:/tmp/"));

@@ -1,11 +1,13 @@
 //! `docker exec`.
 
-use system_tests::docker::{Docker, eventually};
 use system_tests::docker;
+use system_tests::docker::{Docker, eventually};
 use system_tests::terminal::Terminal;
 
 fn sleeper(docker: &Docker, name: &str) {
-    docker.ok(&format!("run -d --name {name} -e FROM_RUN=1 -w /tmp base sleep 600"));
+    docker.ok(&format!(
+        "run -d --name {name} -e FROM_RUN=1 -w /tmp base sleep 600"
+    ));
 }
 
 #[test]
@@ -13,8 +15,14 @@ fn output_errors_and_exit_code_come_back_apart() {
     let docker = docker!();
     sleeper(&docker, "ex-1");
     let ran = docker.run("exec ex-1 sh -c 'echo out; echo err >&2; exit 7'");
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (7, "out\n", "err\n"));
-    assert_eq!(docker.ok("exec ex-1 sh -c 'cat /proc/1/cmdline | tr \"\\0\" \" \"'"), "sleep 600 ");
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (7, "out\n", "err\n")
+    );
+    assert_eq!(
+        docker.ok("exec ex-1 sh -c 'cat /proc/1/cmdline | tr \"\\0\" \" \"'"),
+        "sleep 600 "
+    );
     docker.ok("rm -f ex-1");
 }
 
@@ -69,17 +77,35 @@ fn a_terminal_is_one_inside() {
 fn environment_directory_and_user_are_its_own() {
     let docker = docker!();
     sleeper(&docker, "ex-5");
-    assert_eq!(docker.ok("exec -e A=1 ex-5 sh -c 'echo $A $FROM_RUN $HOME'"), "1 1 /root");
+    assert_eq!(
+        docker.ok("exec -e A=1 ex-5 sh -c 'echo $A $FROM_RUN $HOME'"),
+        "1 1 /root"
+    );
     assert_eq!(docker.ok("exec ex-5 pwd"), "/tmp");
     assert_eq!(docker.ok("exec -w /etc ex-5 pwd"), "/etc");
-    assert_eq!(docker.ok("exec -u app ex-5 sh -c 'id -u; id -G; echo $HOME'"), "1000\n1000 10\n/home/app");
+    assert_eq!(
+        docker.ok("exec -u app ex-5 sh -c 'id -u; id -G; echo $HOME'"),
+        "1000\n1000 10\n/home/app"
+    );
     assert_eq!(docker.ok("exec -u 7:8 ex-5 sh -c 'id -u; id -g'"), "7\n8");
-    assert_eq!(docker.ok("exec ex-5 grep CapEff /proc/self/status"), "CapEff:\t00000000a80425fb");
-    assert_eq!(docker.ok("exec -u app ex-5 grep CapEff /proc/self/status"), "CapEff:\t0000000000000000");
+    assert_eq!(
+        docker.ok("exec ex-5 grep CapEff /proc/self/status"),
+        "CapEff:\t00000000a80425fb"
+    );
+    assert_eq!(
+        docker.ok("exec -u app ex-5 grep CapEff /proc/self/status"),
+        "CapEff:\t0000000000000000"
+    );
     let error = docker.run("exec -u nosuch ex-5 true");
-    assert!(error.code != 0 && error.err.contains("unable to find user nosuch"), "{error:?}");
+    assert!(
+        error.code != 0 && error.err.contains("unable to find user nosuch"),
+        "{error:?}"
+    );
     let error = docker.run("exec -w /no/such ex-5 true");
-    assert!(error.code != 0 && (error.out.clone() + &error.err).contains("no such file or directory"), "{error:?}");
+    assert!(
+        error.code != 0 && (error.out.clone() + &error.err).contains("no such file or directory"),
+        "{error:?}"
+    );
     docker.ok("rm -f ex-5");
 }
 
@@ -88,7 +114,9 @@ fn detached_goes_on_by_itself() {
     let docker = docker!();
     sleeper(&docker, "ex-6");
     assert_eq!(docker.ok("exec -d ex-6 sh -c 'echo done > /tmp/made'"), "");
-    eventually("it has run", || docker.run("exec ex-6 cat /tmp/made").out == "done\n");
+    eventually("it has run", || {
+        docker.run("exec ex-6 cat /tmp/made").out == "done\n"
+    });
     docker.ok("rm -f ex-6");
 }
 
@@ -108,8 +136,15 @@ fn a_container_that_does_not_run_is_refused() {
     let docker = docker!();
     let id = docker.ok("create --name ex-8 base true");
     let error = docker.fails(1, "exec ex-8 true");
-    assert!(error.contains(&format!("container {id} is not running")), "{error}");
-    assert!(docker.fails(1, "exec ex-none true").contains("No such container: ex-none"));
+    assert!(
+        error.contains(&format!("container {id} is not running")),
+        "{error}"
+    );
+    assert!(
+        docker
+            .fails(1, "exec ex-none true")
+            .contains("No such container: ex-none")
+    );
     docker.ok("rm ex-8");
 }
 
@@ -117,7 +152,9 @@ fn a_container_that_does_not_run_is_refused() {
 fn many_at_once_do_not_mix() {
     let docker = docker!();
     sleeper(&docker, "ex-9");
-    let execs: Vec<_> = (0..8).map(|n| docker.start(&format!("exec ex-9 sh -c 'sleep 0.2; echo {n}; exit {n}'"))).collect();
+    let execs: Vec<_> = (0..8)
+        .map(|n| docker.start(&format!("exec ex-9 sh -c 'sleep 0.2; echo {n}; exit {n}'")))
+        .collect();
     for (n, exec) in execs.into_iter().enumerate() {
         assert_eq!(exec.line(), n.to_string());
         assert_eq!(exec.end().code, i32::try_from(n).unwrap());

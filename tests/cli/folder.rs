@@ -43,7 +43,11 @@ impl Folder {
 
     /// A path in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        if name.is_empty() { self.0.clone() } else { self.0.join(name) }
+        if name.is_empty() {
+            self.0.clone()
+        } else {
+            self.0.join(name)
+        }
     }
 }
 

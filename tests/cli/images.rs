@@ -11,7 +11,12 @@ use system_tests::{busybox, docker};
 
 fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
-    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let writing = std::thread::spawn(move || stdin.write_all(&input).unwrap());
@@ -24,7 +29,13 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 fn saved(tags: &[&str], layers: &[Vec<u8>], stored: &[Vec<u8>]) -> Vec<u8> {
     let digests = layers.iter().map(|layer| digest(layer)).collect();
     let config = json!({ "Cmd": ["/bin/sh"], "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/w" });
-    Image { tags: tags.to_vec(), config, digests, stored: stored.to_vec() }.archive()
+    Image {
+        tags: tags.to_vec(),
+        config,
+        digests,
+        stored: stored.to_vec(),
+    }
+    .archive()
 }
 
 fn base_layer() -> Vec<u8> {
@@ -60,14 +71,23 @@ fn load_takes_layers_one_over_the_other() {
     let layers = [base_layer(), upper_layer()];
     let ran = docker.with_input("load", &saved(&["img-load:1", "img-load:2"], &layers, &layers));
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.contains("Loaded image: img-load:1\n") && ran.out.contains("Loaded image: img-load:2\n"), "{ran:?}");
+    assert!(
+        ran.out.contains("Loaded image: img-load:1\n") && ran.out.contains("Loaded image: img-load:2\n"),
+        "{ran:?}"
+    );
     let script = "sh -c 'cat one; ls /w /w/hidden; echo $FROM_IMAGE'";
-    assert_eq!(docker.ok(&format!("run --rm img-load:1 {script}")), "upper/w:\nhidden\none\n\n/w/hidden:\nnew\nyes");
+    assert_eq!(
+        docker.ok(&format!("run --rm img-load:1 {script}")),
+        "upper/w:\nhidden\none\n\n/w/hidden:\nnew\nyes"
+    );
     let inspected: Value = serde_json::from_str(&docker.ok("image inspect img-load:2")).unwrap();
     let image = &inspected[0];
     assert_eq!(image["RepoTags"], json!(["img-load:1", "img-load:2"]));
     assert_eq!(image["RootFS"]["Layers"][1], json!(digest(&layers[1])));
-    assert_eq!((&image["Os"], &image["Architecture"]), (&json!("linux"), &json!("amd64")));
+    assert_eq!(
+        (&image["Os"], &image["Architecture"]),
+        (&json!("linux"), &json!("amd64"))
+    );
     assert_eq!(image["Config"]["WorkingDir"], json!("/w"));
     assert_eq!(image["Created"], json!("2025-01-02T03:04:05Z"));
     assert!(image["Size"].as_u64().unwrap() > 1_000_000, "{image}");
@@ -86,14 +106,20 @@ fn load_takes_a_compressed_archive_and_compressed_layers() {
     assert!(out.contains("Loaded image: img-gz:1"), "{out}");
     assert_eq!(docker.ok("run --rm img-gz:1 cat /w/one"), "lower");
     // The same image again is no error, and quiet says as little.
-    assert_eq!(docker.ok(&format!("load -q -i {}", path.display())), "Loaded image: img-gz:1");
+    assert_eq!(
+        docker.ok(&format!("load -q -i {}", path.display())),
+        "Loaded image: img-gz:1"
+    );
     docker.ok("rmi img-gz:1");
 }
 
 #[test]
 fn import_makes_an_image_of_a_tree() {
     let docker = docker!();
-    let ran = docker.with_input("import -c 'CMD [\"/bin/cat\",\"/w/one\"]' -c 'ENV A=b' -m 'from a test' - img-imp:1", &base_layer());
+    let ran = docker.with_input(
+        "import -c 'CMD [\"/bin/cat\",\"/w/one\"]' -c 'ENV A=b' -m 'from a test' - img-imp:1",
+        &base_layer(),
+    );
     assert!(ran.code == 0 && ran.out.starts_with("sha256:"), "{ran:?}");
     let id = ran.out.trim().to_owned();
     assert_eq!(docker.ok("run --rm img-imp:1"), "lower");
@@ -102,11 +128,22 @@ fn import_makes_an_image_of_a_tree() {
     assert_eq!(said, format!(r#"{id} from a test ["/bin/cat","/w/one"] ["A=b"]"#));
     let folder = Folder::new("import");
     let path = folder.write("root.tar", base_layer());
-    assert!(docker.ok(&format!("import {} img-imp:2", path.display())).starts_with("sha256:"));
+    assert!(
+        docker
+            .ok(&format!("import {} img-imp:2", path.display()))
+            .starts_with("sha256:")
+    );
     docker.ok("run --rm img-imp:2 cat /w/one");
-    assert!(docker.fails(125, "run --rm img-imp:2").contains("no command specified"));
+    assert!(
+        docker
+            .fails(125, "run --rm img-imp:2")
+            .contains("no command specified")
+    );
     let error = docker.with_input("import -c 'FROM x' - img-imp:3", &base_layer());
-    assert!(error.code == 1 && error.err.contains("FROM is not a valid change command"), "{error:?}");
+    assert!(
+        error.code == 1 && error.err.contains("FROM is not a valid change command"),
+        "{error:?}"
+    );
     docker.ok("rmi img-imp:1 img-imp:2");
 }
 
@@ -125,16 +162,30 @@ fn images_lists_and_filters() {
     docker.ok("tag img-ls/one:1 img-ls/one:2");
     let two = small(&docker, "img-ls/two");
     let list = |options: &str| docker.ok(&format!("images {options} --filter reference=img-ls/*"));
-    let mut lines: Vec<String> = list("--format '{{.Repository}}:{{.Tag}} {{.ID}}'").lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = list("--format '{{.Repository}}:{{.Tag}} {{.ID}}'")
+        .lines()
+        .map(str::to_owned)
+        .collect();
     lines.sort();
     let (one, two) = (&id[7..19], &two[7..19]);
-    assert_eq!(lines, [format!("img-ls/one:1 {one}"), format!("img-ls/one:2 {one}"), format!("img-ls/two:latest {two}")]);
+    assert_eq!(
+        lines,
+        [
+            format!("img-ls/one:1 {one}"),
+            format!("img-ls/one:2 {one}"),
+            format!("img-ls/two:latest {two}")
+        ]
+    );
     assert_eq!(docker.ok("images -q img-ls/two"), *two);
     assert_eq!(docker.ok("images --no-trunc -q img-ls/one:1"), id);
     assert!(list("").starts_with("REPOSITORY"), "{}", list(""));
     assert_eq!(docker.ok("images -q img-ls/none"), "");
     assert_eq!(docker.ok("images -q --filter reference=img-ls/one:2"), *one);
-    assert!(!docker.ok("images -q --no-trunc --filter dangling=true").contains(&id));
+    assert!(
+        !docker
+            .ok("images -q --no-trunc --filter dangling=true")
+            .contains(&id)
+    );
     docker.ok("rmi img-ls/one:1 img-ls/one:2 img-ls/two");
 }
 
@@ -146,10 +197,17 @@ fn tag_gives_another_name_and_moves_one_that_is_taken() {
     docker.ok("tag img-tag:1 example.org:5000/img/tag:x");
     docker.ok(&format!("tag {} img-tag:by-id", &first[7..20]));
     let id = |name: &str| docker.ok(&format!("image inspect --format {{{{.Id}}}} {name}"));
-    assert_eq!((id("example.org:5000/img/tag:x"), id("img-tag:by-id")), (first.clone(), first.clone()));
+    assert_eq!(
+        (id("example.org:5000/img/tag:x"), id("img-tag:by-id")),
+        (first.clone(), first.clone())
+    );
     docker.ok("tag img-tag:2 img-tag:by-id");
     assert_eq!(id("img-tag:by-id"), second);
-    assert!(docker.fails(1, "tag img-none img-tag:3").contains("No such image: img-none:latest"));
+    assert!(
+        docker
+            .fails(1, "tag img-none img-tag:3")
+            .contains("No such image: img-none:latest")
+    );
     assert!(docker.fails(1, "tag img-tag:1 Img").contains("must be lowercase"));
     docker.ok("rmi img-tag:1 img-tag:2 img-tag:by-id example.org:5000/img/tag:x");
 }
@@ -162,10 +220,24 @@ fn rmi_takes_names_away_and_the_image_with_the_last_one() {
     assert_eq!(docker.ok("rmi img-rmi:1"), "Untagged: img-rmi:1");
     let out = docker.ok("rmi img-rmi:2");
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[..2], ["Untagged: img-rmi:2".to_owned(), format!("Deleted: {id}")]);
-    assert!(lines.len() == 3 && lines[2].starts_with("Deleted: sha256:"), "{out}");
-    assert!(docker.fails(1, "rmi img-rmi:2").contains("No such image: img-rmi:2"));
-    assert!(docker.fails(1, &format!("image inspect {id}")).contains("No such image"));
+    assert_eq!(
+        lines[..2],
+        ["Untagged: img-rmi:2".to_owned(), format!("Deleted: {id}")]
+    );
+    assert!(
+        lines.len() == 3 && lines[2].starts_with("Deleted: sha256:"),
+        "{out}"
+    );
+    assert!(
+        docker
+            .fails(1, "rmi img-rmi:2")
+            .contains("No such image: img-rmi:2")
+    );
+    assert!(
+        docker
+            .fails(1, &format!("image inspect {id}"))
+            .contains("No such image")
+    );
 }
 
 #[test]
@@ -188,9 +260,16 @@ fn rmi_by_id_wants_force_for_several_names() {
     let id = small(&docker, "img-two:1");
     docker.ok("tag img-two:1 img-three:1");
     let error = docker.fails(1, &format!("rmi {id}"));
-    assert!(error.contains("(must be forced) - image is referenced in multiple repositories"), "{error}");
+    assert!(
+        error.contains("(must be forced) - image is referenced in multiple repositories"),
+        "{error}"
+    );
     let out = docker.ok(&format!("rmi -f {id}"));
-    for line in ["Untagged: img-two:1", "Untagged: img-three:1", &format!("Deleted: {id}")] {
+    for line in [
+        "Untagged: img-two:1",
+        "Untagged: img-three:1",
+        &format!("Deleted: {id}"),
+    ] {
         assert!(out.lines().any(|said| said == line), "{line}: {out}");
     }
 }
@@ -198,7 +277,10 @@ fn rmi_by_id_wants_force_for_several_names() {
 #[test]
 fn a_container_outlives_the_name_of_its_image() {
     let docker = docker!();
-    let ran = docker.with_input("import -c 'CMD [\"/bin/cat\",\"/w/one\"]' - img-gone:1", &base_layer());
+    let ran = docker.with_input(
+        "import -c 'CMD [\"/bin/cat\",\"/w/one\"]' - img-gone:1",
+        &base_layer(),
+    );
     let id = ran.out.trim();
     docker.ok("create --name img-gone img-gone:1");
     docker.ok("rmi -f img-gone:1");

@@ -1,19 +1,23 @@
 //! From create to rm: start, stop, kill, restart, wait, rename.
 
 use std::time::{Duration, Instant};
-use system_tests::docker::{Docker, eventually};
 use system_tests::docker;
+use system_tests::docker::{Docker, eventually};
 
 /// Ends with 143 when it is told to terminate, as shells do.
 const POLITE: &str = "sh -c 'trap \"exit 143\" TERM; echo ready; while :; do sleep 0.1; done'";
 
 fn state(docker: &Docker, name: &str) -> String {
-    docker.ok(&format!("inspect --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}' {name}"))
+    docker.ok(&format!(
+        "inspect --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}' {name}"
+    ))
 }
 
 fn start_polite(docker: &Docker, name: &str, options: &str) {
     docker.ok(&format!("run -d --name {name} {options} base {POLITE}"));
-    eventually("the trap is set", || docker.ok(&format!("logs {name}")) == "ready");
+    eventually("the trap is set", || {
+        docker.ok(&format!("logs {name}")) == "ready"
+    });
 }
 
 #[test]
@@ -62,7 +66,10 @@ fn stop_kills_what_does_not_listen_after_the_given_time() {
     let begun = Instant::now();
     docker.ok("stop -t 2 lc-4");
     let took = begun.elapsed();
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(8), "{took:?}");
+    assert!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(8),
+        "{took:?}"
+    );
     assert_eq!(state(&docker, "lc-4"), "exited 137");
     docker.ok("start lc-4");
     let begun = Instant::now();
@@ -92,14 +99,21 @@ fn kill_sends_the_signal_that_is_named() {
     docker.ok(&format!("run -d --name lc-7 base sh -c '{script}'"));
     eventually("the trap is set", || docker.ok("logs lc-7") == "ready");
     assert_eq!(docker.ok("kill -s HUP lc-7"), "lc-7");
-    eventually("the signal arrives", || docker.ok("logs lc-7").ends_with("got hup"));
+    eventually("the signal arrives", || {
+        docker.ok("logs lc-7").ends_with("got hup")
+    });
     docker.ok("kill --signal 1 lc-7");
-    eventually("the number works too", || docker.ok("logs lc-7").matches("got hup").count() == 2);
+    eventually("the number works too", || {
+        docker.ok("logs lc-7").matches("got hup").count() == 2
+    });
     assert_eq!(state(&docker, "lc-7"), "running 0");
     docker.ok("kill lc-7");
     assert_eq!(docker.ok("wait lc-7"), "137");
     let error = docker.fails(1, "kill lc-7");
-    assert!(error.contains("cannot kill container: lc-7: container ") && error.contains(" is not running"), "{error}");
+    assert!(
+        error.contains("cannot kill container: lc-7: container ") && error.contains(" is not running"),
+        "{error}"
+    );
     let error = docker.fails(1, "kill -s NOSUCH lc-7");
     assert!(error.contains("invalid signal: NOSUCH"), "{error}");
     docker.ok("rm lc-7");
@@ -113,7 +127,11 @@ fn wait_waits_and_tells_the_codes_in_order() {
     let begun = Instant::now();
     assert_eq!(docker.ok("wait lc-8 lc-9"), "8\n9");
     assert!(begun.elapsed() > Duration::from_millis(300));
-    assert!(docker.fails(1, "wait lc-none").contains("No such container: lc-none"));
+    assert!(
+        docker
+            .fails(1, "wait lc-none")
+            .contains("No such container: lc-none")
+    );
     docker.ok("rm lc-8 lc-9");
 }
 
@@ -143,8 +161,15 @@ fn rename_moves_the_name() {
     assert_eq!(docker.ok("inspect --format {{.Id}} lc-13"), id);
     assert!(docker.fails(1, "inspect lc-11").contains("No such object: lc-11"));
     let error = docker.fails(1, "rename lc-13 lc-12");
-    assert!(error.contains("Conflict. The container name \"/lc-12\" is already in use by container"), "{error}");
-    assert!(docker.fails(1, "rename lc-13 'a b'").contains("Invalid container name"));
+    assert!(
+        error.contains("Conflict. The container name \"/lc-12\" is already in use by container"),
+        "{error}"
+    );
+    assert!(
+        docker
+            .fails(1, "rename lc-13 'a b'")
+            .contains("Invalid container name")
+    );
     // The old name is free again, also while the container runs.
     docker.ok("create --name lc-11 base true");
     docker.ok("rm lc-11 lc-12 lc-13");
@@ -157,7 +182,11 @@ fn rm_refuses_what_runs_unless_it_is_forced() {
     let error = docker.fails(1, "rm lc-14");
     assert!(error.contains("cannot remove container \"lc-14\": container is running: stop the container before removing or force remove"), "{error}");
     assert_eq!(docker.ok("rm -f lc-14"), "lc-14");
-    assert!(docker.fails(1, &format!("inspect {id}")).contains("No such object"));
+    assert!(
+        docker
+            .fails(1, &format!("inspect {id}"))
+            .contains("No such object")
+    );
     assert!(docker.fails(1, "rm lc-14").contains("No such container: lc-14"));
     // Forcing makes it no error that nothing is there (Docker CLI 28).
     assert_eq!(docker.run("rm -f lc-14").code, 0);
@@ -168,8 +197,14 @@ fn rm_refuses_what_runs_unless_it_is_forced() {
 #[test]
 fn what_a_container_wrote_stays_its_own_until_it_is_removed() {
     let docker = docker!();
-    docker.fails(1, "run --name lc-15 base sh -c 'echo mine > /data; rm /bin/tar; exit 1'");
-    assert_eq!(docker.ok("run --rm base sh -c 'ls /data 2>/dev/null; ls /bin/tar'"), "/bin/tar");
+    docker.fails(
+        1,
+        "run --name lc-15 base sh -c 'echo mine > /data; rm /bin/tar; exit 1'",
+    );
+    assert_eq!(
+        docker.ok("run --rm base sh -c 'ls /data 2>/dev/null; ls /bin/tar'"),
+        "/bin/tar"
+    );
     docker.ok("start lc-15");
     assert_eq!(docker.ok("wait lc-15"), "1");
     assert!(docker.ok("cp lc-15:/data -").contains("mine\n"));

@@ -16,8 +16,18 @@ fn containers_on_the_bridge_reach_each_other_by_address() {
     let address = field(&docker, "net-server", ".NetworkSettings.IPAddress");
     let get = format!("run --rm base nc -w 5 {address} 8080");
     eventually("the server answers", || docker.run(&get).out == "served\n");
-    assert_eq!(docker.run(&format!("run --rm base ping -c 1 -w 5 {address}")).code, 0);
-    assert_ne!(docker.run(&format!("run --rm --network none base ping -c 1 -w 2 {address}")).code, 0);
+    assert_eq!(
+        docker
+            .run(&format!("run --rm base ping -c 1 -w 5 {address}"))
+            .code,
+        0
+    );
+    assert_ne!(
+        docker
+            .run(&format!("run --rm --network none base ping -c 1 -w 2 {address}"))
+            .code,
+        0
+    );
     docker.ok("rm -f net-server");
 }
 
@@ -25,21 +35,39 @@ fn containers_on_the_bridge_reach_each_other_by_address() {
 fn an_endpoint_is_described_and_true() {
     let docker = docker!();
     docker.ok("run -d --name net-1 base sleep 600");
-    let (address, bits) = (field(&docker, "net-1", ".NetworkSettings.IPAddress"), field(&docker, "net-1", ".NetworkSettings.IPPrefixLen"));
+    let (address, bits) = (
+        field(&docker, "net-1", ".NetworkSettings.IPAddress"),
+        field(&docker, "net-1", ".NetworkSettings.IPPrefixLen"),
+    );
     let gateway = field(&docker, "net-1", ".NetworkSettings.Gateway");
     let mac = field(&docker, "net-1", ".NetworkSettings.MacAddress");
     let inside = docker.ok("exec net-1 sh -c 'ip -4 -o addr show dev eth0; ip route; cat /sys/class/net/eth0/address; cat /etc/hosts; cat /etc/resolv.conf'");
     assert!(inside.contains(&format!("inet {address}/{bits} ")), "{inside}");
-    assert!(inside.contains(&format!("default via {gateway} dev eth0")), "{inside}");
+    assert!(
+        inside.contains(&format!("default via {gateway} dev eth0")),
+        "{inside}"
+    );
     assert!(inside.contains(&mac), "{mac}: {inside}");
     let name = field(&docker, "net-1", ".Config.Hostname");
-    assert!(inside.contains(&format!("{address}\t{name}")) && inside.contains("127.0.0.1\tlocalhost"), "{inside}");
-    assert_eq!(docker.run(&format!("exec net-1 ping -c 1 -w 5 {gateway}")).code, 0);
+    assert!(
+        inside.contains(&format!("{address}\t{name}")) && inside.contains("127.0.0.1\tlocalhost"),
+        "{inside}"
+    );
+    assert_eq!(
+        docker.run(&format!("exec net-1 ping -c 1 -w 5 {gateway}")).code,
+        0
+    );
     let network: Value = serde_json::from_str(&docker.ok("network inspect bridge")).unwrap();
     let id = field(&docker, "net-1", ".Id");
-    assert_eq!(network[0]["Containers"][&id]["IPv4Address"], format!("{address}/{bits}"));
+    assert_eq!(
+        network[0]["Containers"][&id]["IPv4Address"],
+        format!("{address}/{bits}")
+    );
     let endpoint = field(&docker, "net-1", "json .NetworkSettings.Networks.bridge");
-    assert!(endpoint.contains(&format!("\"IPAddress\":\"{address}\"")), "{endpoint}");
+    assert!(
+        endpoint.contains(&format!("\"IPAddress\":\"{address}\"")),
+        "{endpoint}"
+    );
     docker.ok("rm -f net-1");
     let network = docker.ok("network inspect bridge");
     assert!(!network.contains(&id), "{network}");
@@ -81,7 +109,10 @@ impl Outside {
         let id = std::process::id();
         // Addresses for tests between two networks (RFC 2544), by process so that two runs do not meet.
         let net = format!("198.18.{}", id % 250);
-        let outside = Outside { name: format!("cbt{}", id % 100_000), address: format!("{net}.2") };
+        let outside = Outside {
+            name: format!("cbt{}", id % 100_000),
+            address: format!("{net}.2"),
+        };
         let name = &outside.name;
         for line in [
             format!("netns add {name}"),
@@ -105,8 +136,15 @@ impl Drop for Outside {
 }
 
 fn ip(line: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(line.split(' ')).output().map_err(|error| error.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let output = Command::new("ip")
+        .args(line.split(' '))
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 #[test]
@@ -122,12 +160,18 @@ fn a_container_reaches_the_outside_with_the_hosts_address() {
     let outside = Outside::new();
     let (namespace, address) = (&outside.name, &outside.address);
     let script = ["-ll", "-p", "8099", "-e", "/bin/busybox", "echo", "outside"];
-    let server = Command::new("ip").args(["netns", "exec", namespace, "/bin/busybox", "nc"]).args(script).spawn();
+    let server = Command::new("ip")
+        .args(["netns", "exec", namespace, "/bin/busybox", "nc"])
+        .args(script)
+        .spawn();
     let _server = Killed(server.unwrap());
     let heard = format!("run --rm base nc -w 5 {address} 8099");
     eventually("the answer comes", || docker.run(&heard).out == "outside\n");
     // Nothing outside knows the way to a container's own address, so only translation can have brought the answer.
-    let none = Command::new("ip").args(["-n", namespace, "route", "show", "default"]).output().unwrap();
+    let none = Command::new("ip")
+        .args(["-n", namespace, "route", "show", "default"])
+        .output()
+        .unwrap();
     assert!(none.stdout.is_empty());
 }
 

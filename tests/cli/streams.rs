@@ -11,7 +11,10 @@ fn logs_keep_the_two_streams_apart() {
     docker.ok("run -d --name st-1 base sh -c 'echo out; echo err >&2; printf partial'");
     docker.ok("wait st-1");
     let ran = docker.run("logs st-1");
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "out\npartial", "err\n"));
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, "out\npartial", "err\n")
+    );
     docker.ok("rm st-1");
     assert!(docker.fails(1, "logs st-1").contains("No such container: st-1"));
 }
@@ -25,15 +28,27 @@ fn logs_can_be_cut_at_the_end_and_by_time() {
     assert_eq!(docker.ok("logs --tail 0 st-2"), "");
     assert_eq!(docker.ok("logs -n 100 st-2"), "a1\na2\na3\nb1\nb2");
     let stamped = docker.ok("logs -t st-2");
-    let stamps: Vec<(&str, &str)> = stamped.lines().map(|line| line.split_once(' ').unwrap()).collect();
-    assert_eq!(stamps.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["a1", "a2", "a3", "b1", "b2"]);
+    let stamps: Vec<(&str, &str)> = stamped
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .collect();
+    assert_eq!(
+        stamps.iter().map(|(_, text)| *text).collect::<Vec<_>>(),
+        ["a1", "a2", "a3", "b1", "b2"]
+    );
     for (stamp, _) in &stamps {
-        assert!(stamp.len() == "2026-01-02T03:04:05.123456789Z".len() && stamp.ends_with('Z'), "{stamp}");
+        assert!(
+            stamp.len() == "2026-01-02T03:04:05.123456789Z".len() && stamp.ends_with('Z'),
+            "{stamp}"
+        );
     }
     assert!(stamps.is_sorted_by_key(|(stamp, _)| *stamp));
     let since = stamps[3].0;
     assert_eq!(docker.ok(&format!("logs --since {since} st-2")), "b1\nb2");
-    assert_eq!(docker.ok(&format!("logs --until {} st-2", stamps[2].0)), "a1\na2\na3");
+    assert_eq!(
+        docker.ok(&format!("logs --until {} st-2", stamps[2].0)),
+        "a1\na2\na3"
+    );
     assert_eq!(docker.ok("logs --since 1h st-2"), "a1\na2\na3\nb1\nb2");
     docker.ok("rm st-2");
 }
@@ -41,14 +56,19 @@ fn logs_can_be_cut_at_the_end_and_by_time() {
 #[test]
 fn logs_follow_until_the_end() {
     let docker = docker!();
-    docker.ok("run -d --name st-3 base sh -c 'echo first; while [ ! -e /go ]; do sleep 0.1; done; echo second'");
+    docker.ok(
+        "run -d --name st-3 base sh -c 'echo first; while [ ! -e /go ]; do sleep 0.1; done; echo second'",
+    );
     eventually("it runs", || docker.ok("logs st-3") == "first");
     let follow = docker.start("logs -f st-3");
     assert_eq!(follow.line(), "first");
     let tail = docker.start("logs -f --tail 0 st-3");
     assert!(tail.is_silent_for(Duration::from_millis(300)));
     docker.ok("exec st-3 touch /go");
-    assert_eq!((follow.line(), tail.line()), ("second".to_owned(), "second".to_owned()));
+    assert_eq!(
+        (follow.line(), tail.line()),
+        ("second".to_owned(), "second".to_owned())
+    );
     assert_eq!((follow.end().code, tail.end().code), (0, 0));
     // What has ended is told and done.
     assert_eq!(docker.ok("logs -f st-3"), "first\nsecond");
@@ -64,8 +84,17 @@ fn many_and_long_lines_arrive_whole_and_in_order() {
     let lines: Vec<&str> = ran.out.lines().collect();
     let check = |lines: &[&str]| {
         assert_eq!(lines.len(), 20_002);
-        assert!(lines[..20_000].iter().enumerate().all(|(at, line)| *line == (at + 1).to_string()));
-        assert!(lines[20_000].len() == 100_000 && lines[20_001] == "end", "{}", lines[20_000].len());
+        assert!(
+            lines[..20_000]
+                .iter()
+                .enumerate()
+                .all(|(at, line)| *line == (at + 1).to_string())
+        );
+        assert!(
+            lines[20_000].len() == 100_000 && lines[20_001] == "end",
+            "{}",
+            lines[20_000].len()
+        );
     };
     check(&lines);
     let logs = docker.ok("logs st-4");
@@ -89,9 +118,15 @@ fn attach_joins_what_runs() {
     // An attached client has no sign of being ready; the first line may come before the second client.
     std::thread::sleep(Duration::from_millis(500));
     attached.write("one\n");
-    assert_eq!((attached.line(), watcher.line()), ("got one".to_owned(), "got one".to_owned()));
+    assert_eq!(
+        (attached.line(), watcher.line()),
+        ("got one".to_owned(), "got one".to_owned())
+    );
     attached.write("end\n");
-    assert_eq!((attached.line(), watcher.line()), ("got end".to_owned(), "got end".to_owned()));
+    assert_eq!(
+        (attached.line(), watcher.line()),
+        ("got end".to_owned(), "got end".to_owned())
+    );
     assert_eq!((attached.end().code, watcher.end().code), (9, 9));
     assert_eq!(docker.ok("logs st-5"), "got one\ngot end");
     docker.ok("rm st-5");
@@ -102,7 +137,10 @@ fn attach_refuses_what_does_not_run() {
     let docker = docker!();
     docker.ok("create --name st-6 base true");
     let error = docker.fails(1, "attach st-6");
-    assert!(error.contains("cannot attach to a stopped container, start it first"), "{error}");
+    assert!(
+        error.contains("cannot attach to a stopped container, start it first"),
+        "{error}"
+    );
     docker.ok("rm st-6");
 }
 
@@ -127,7 +165,10 @@ fn the_detach_keys_leave_the_container_running() {
     terminal.expect("21\r\n");
     terminal.write("\x10\x11");
     let (_, shown) = terminal.end();
-    assert!(shown.contains("read escape sequence") || !shown.contains("rror"), "{shown}");
+    assert!(
+        shown.contains("read escape sequence") || !shown.contains("rror"),
+        "{shown}"
+    );
     assert_eq!(docker.ok("inspect --format {{.State.Status}} st-8"), "running");
     let mut terminal = Terminal::start(&docker.command("attach --detach-keys x,y st-8"), 24, 80);
     terminal.write("\n");

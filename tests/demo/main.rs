@@ -64,7 +64,9 @@ fn demo() -> Result<()> {
     let context = payload::context()?;
     let engine = Engine::start("demo")?;
     steps.next(&format!("started: cellblock dev {}", engine.dir().display()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let ran = runtime.block_on(talk(&engine, &steps, context));
     // Whatever happened, nothing stays.
     engine.stop();
@@ -80,17 +82,28 @@ async fn talk(engine: &Engine, steps: &Steps, context: Vec<u8>) -> Result<String
     let docker = docker.negotiate_version().await?;
     let version = docker.version().await?;
     let platform = version.platform.map(|platform| platform.name).unwrap_or_default();
-    steps.next(&format!("the API answers: {platform} {}", version.version.unwrap_or_default()));
+    steps.next(&format!(
+        "the API answers: {platform} {}",
+        version.version.unwrap_or_default()
+    ));
     steps.next(&format!("POST /build: {IMAGE} from tests/payload/Dockerfile"));
     build(&docker, context).await?;
     steps.next("POST /containers/create, start");
     create(&docker).await?;
-    docker.start_container(CONTAINER, None::<StartContainerOptions>).await?;
+    docker
+        .start_container(CONTAINER, None::<StartContainerOptions>)
+        .await?;
     let table = output(&docker, engine).await?;
     let code = exit_code(&docker).await?;
     steps.next(&format!("the container has ended with code {code}"));
-    docker.remove_container(CONTAINER, None::<RemoveContainerOptions>).await?;
-    if code == 0 { Ok(table) } else { Err(format!("the container ended with code {code}").into()) }
+    docker
+        .remove_container(CONTAINER, None::<RemoveContainerOptions>)
+        .await?;
+    if code == 0 {
+        Ok(table)
+    } else {
+        Err(format!("the container ended with code {code}").into())
+    }
 }
 
 async fn build(docker: &Docker, context: Vec<u8>) -> Result<()> {
@@ -113,7 +126,10 @@ async fn create(docker: &Docker) -> Result<()> {
         image: Some(IMAGE.to_owned()),
         hostname: Some("inside".to_owned()),
         // A demo needs no packet filter.
-        host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
         ..ContainerCreateBody::default()
     };
     let options = CreateContainerOptionsBuilder::new().name(CONTAINER).build();
@@ -123,18 +139,31 @@ async fn create(docker: &Docker) -> Result<()> {
 
 /// Shows what the container prints, and looks at the processes while it runs.
 async fn output(docker: &Docker, engine: &Engine) -> Result<String> {
-    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    let options = LogsOptionsBuilder::new()
+        .follow(true)
+        .stdout(true)
+        .stderr(true)
+        .build();
     let mut lines = docker.logs(CONTAINER, Some(options));
     let mut table = None;
     while let Some(line) = lines.try_next().await? {
-        let (LogOutput::StdOut { message } | LogOutput::StdErr { message } | LogOutput::Console { message }) = line
+        let (LogOutput::StdOut { message } | LogOutput::StdErr { message } | LogOutput::Console { message }) =
+            line
         else {
             continue;
         };
         print!("          | {}", String::from_utf8_lossy(&message));
         if table.is_none() {
-            let state = docker.inspect_container(CONTAINER, None::<bollard::query_parameters::InspectContainerOptions>).await?.state;
-            let container = state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
+            let state = docker
+                .inspect_container(
+                    CONTAINER,
+                    None::<bollard::query_parameters::InspectContainerOptions>,
+                )
+                .await?
+                .state;
+            let container = state
+                .and_then(|state| state.pid)
+                .and_then(|pid| u32::try_from(pid).ok());
             table = Some(table::of(engine.launcher(), container));
         }
     }

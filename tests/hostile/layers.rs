@@ -32,7 +32,10 @@ const WAYS: [Way; 3] = [Way::Load, Way::Import, Way::Copy];
 /// Brings an archive in; gives what the daemon says is wrong, or nothing. An image or container made for it is removed.
 fn bring(target: &Target, way: Way, archive: &[u8]) -> Option<String> {
     let answer = match way {
-        Way::Load => target.tar("POST /images/load", &Image::of("hostile:1", archive.to_vec()).archive()),
+        Way::Load => target.tar(
+            "POST /images/load",
+            &Image::of("hostile:1", archive.to_vec()).archive(),
+        ),
         Way::Import => target.tar("POST /images/create?fromSrc=-&repo=hostile&tag=1", archive),
         Way::Copy => {
             target.create("hostile", r#"["true"]"#);
@@ -54,7 +57,8 @@ fn error_of(way: Way, answer: &Answer) -> Option<String> {
         assert_eq!(answer.status, 200, "{answer:?}");
         let text = answer.text();
         let last = text.lines().last().unwrap_or_default();
-        let line: serde_json::Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let line: serde_json::Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
         return line["error"].as_str().map(str::to_owned);
     }
     assert!(matches!(answer.status, 200 | 500), "{way:?}: {answer:?}");
@@ -87,10 +91,18 @@ fn found_below(directory: &Path) -> Vec<String> {
 #[test]
 fn entries_named_out_of_the_tree_are_refused() {
     let target = target!();
-    for name in [format!("../{MARKER}"), format!("a/../../{MARKER}"), format!("../../../../../../../../tmp/{MARKER}")] {
+    for name in [
+        format!("../{MARKER}"),
+        format!("a/../../{MARKER}"),
+        format!("../../../../../../../../tmp/{MARKER}"),
+    ] {
         let archive = Tarball::new().directory("a/").file(&name, "x").finish();
         for way in WAYS {
-            assert_eq!(bring(&target, way, &archive), Some(format!("invalid entry name \"{name}\"")), "{way:?}");
+            assert_eq!(
+                bring(&target, way, &archive),
+                Some(format!("invalid entry name \"{name}\"")),
+                "{way:?}"
+            );
         }
         nothing_got_out();
     }
@@ -100,7 +112,10 @@ fn entries_named_out_of_the_tree_are_refused() {
 #[test]
 fn absolute_names_stay_beneath() {
     let target = target!();
-    let archive = Tarball::new().file(&format!("/{MARKER}"), "x").file(&format!("//tmp//{MARKER}"), "x").finish();
+    let archive = Tarball::new()
+        .file(&format!("/{MARKER}"), "x")
+        .file(&format!("//tmp//{MARKER}"), "x")
+        .finish();
     for way in WAYS {
         assert_eq!(bring(&target, way, &archive), None, "{way:?}");
         nothing_got_out();
@@ -111,7 +126,13 @@ fn absolute_names_stay_beneath() {
 #[test]
 fn links_lead_nowhere_outside() {
     let target = target!();
-    for to in ["/tmp", "/etc", "/", "../../../../../../../../../../tmp", "/proc/1/root/tmp"] {
+    for to in [
+        "/tmp",
+        "/etc",
+        "/",
+        "../../../../../../../../../../tmp",
+        "/proc/1/root/tmp",
+    ] {
         let archive = Tarball::new()
             .directory("tmp/")
             .directory("etc/")
@@ -141,7 +162,11 @@ fn a_link_that_replaces_a_directory_between_two_layers_is_not_followed_out() {
     }
     let answer = target.tar("POST /images/load", &image.archive());
     let error = error_of(Way::Load, &answer);
-    assert_eq!(target.delete("/images/hostile:1").status, if error.is_none() { 200 } else { 404 }, "{answer:?}");
+    assert_eq!(
+        target.delete("/images/hostile:1").status,
+        if error.is_none() { 200 } else { 404 },
+        "{answer:?}"
+    );
     nothing_got_out();
     target.is_unharmed();
 }
@@ -154,15 +179,25 @@ fn hard_links_reach_no_file_of_the_host() {
     let out = format!("../../../../../../../..{}", secret.display());
     let archive = Tarball::new().hard_link("h", &out).finish();
     for way in WAYS {
-        assert_eq!(bring(&target, way, &archive), Some(format!("invalid hardlink target \"{out}\"")), "{way:?}");
+        assert_eq!(
+            bring(&target, way, &archive),
+            Some(format!("invalid hardlink target \"{out}\"")),
+            "{way:?}"
+        );
     }
     let absolute = secret.display().to_string();
     for archive in [
         Tarball::new().hard_link("h", &absolute).finish(),
-        Tarball::new().link("l", "/tmp").hard_link("h", &format!("l/{MARKER}-secret")).finish(),
+        Tarball::new()
+            .link("l", "/tmp")
+            .hard_link("h", &format!("l/{MARKER}-secret"))
+            .finish(),
     ] {
         for way in [Way::Load, Way::Import] {
-            assert!(bring(&target, way, &archive).is_some(), "{way:?}: a link to a file of the host was made");
+            assert!(
+                bring(&target, way, &archive).is_some(),
+                "{way:?}: a link to a file of the host was made"
+            );
         }
     }
     assert_eq!(fs::metadata(&secret).unwrap().nlink(), 1);
@@ -174,15 +209,29 @@ fn hard_links_reach_no_file_of_the_host() {
 fn device_nodes_open_nothing() {
     let target = target!();
     // The memory of the machine, and its first disk.
-    let memory = Entry { mode: 0o666, device: (1, 1), ..Entry::new(Kind::CharDevice, "dev/memory") };
-    let disk = Entry { mode: 0o666, device: (254, 0), ..Entry::new(Kind::BlockDevice, "disk") };
+    let memory = Entry {
+        mode: 0o666,
+        device: (1, 1),
+        ..Entry::new(Kind::CharDevice, "dev/memory")
+    };
+    let disk = Entry {
+        mode: 0o666,
+        device: (254, 0),
+        ..Entry::new(Kind::BlockDevice, "disk")
+    };
     let program = system_tests::busybox::program().unwrap();
-    let archive = Tarball::new().directory("dev/").entry(&memory).entry(&disk).program("busybox", program).finish();
+    let archive = Tarball::new()
+        .directory("dev/")
+        .entry(&memory)
+        .entry(&disk)
+        .program("busybox", program)
+        .finish();
     let imported = target.tar("POST /images/create?fromSrc=-&repo=hostile&tag=1", &archive);
     if imported.status == 200 {
         for path in ["/disk", "/dev/memory"] {
             let command = format!(r#"["/busybox","dd","if={path}","of=/dev/null","bs=1","count=1"]"#);
-            let body = format!(r#"{{"Image":"hostile:1","Cmd":{command},"HostConfig":{{"NetworkMode":"none"}}}}"#);
+            let body =
+                format!(r#"{{"Image":"hostile:1","Cmd":{command},"HostConfig":{{"NetworkMode":"none"}}}}"#);
             let made = target.post("/containers/create?name=hostile", &body);
             assert_eq!(made.status, 201, "{made:?}");
             assert_eq!(target.post("/containers/hostile/start", "").status, 204);
@@ -198,16 +247,28 @@ fn device_nodes_open_nothing() {
 #[test]
 fn what_is_no_archive_is_said_to_be_none() {
     let target = target!();
-    let whole = Tarball::new().directory("d/").file("d/f", vec![1; 5000]).file("d/g", vec![2; 5000]).finish();
+    let whole = Tarball::new()
+        .directory("d/")
+        .file("d/f", vec![1; 5000])
+        .file("d/g", vec![2; 5000])
+        .finish();
     let mut broken = whole.clone();
     // The header of the second file.
     let header = whole.windows(3).rposition(|name| name == b"d/g").unwrap();
     broken[header + 10] ^= 1;
     for way in WAYS {
         let garbage = bring(&target, way, &[b'x'; 1400]);
-        assert_eq!(garbage.as_deref(), Some("archive/tar: invalid tar header"), "{way:?}");
+        assert_eq!(
+            garbage.as_deref(),
+            Some("archive/tar: invalid tar header"),
+            "{way:?}"
+        );
         let broken = bring(&target, way, &broken);
-        assert_eq!(broken.as_deref(), Some("archive/tar: invalid tar header"), "{way:?}");
+        assert_eq!(
+            broken.as_deref(),
+            Some("archive/tar: invalid tar header"),
+            "{way:?}"
+        );
         let cut = bring(&target, way, &whole[..3000]);
         assert_eq!(cut.as_deref(), Some("unexpected EOF"), "{way:?}");
     }
@@ -220,7 +281,11 @@ fn whiteouts_remove_nothing_above() {
     for name in [".wh..", ".wh.", "a/.wh...", "a/.wh.."] {
         let archive = Tarball::new().directory("a/").file(name, "").finish();
         for way in [Way::Load, Way::Import] {
-            assert_eq!(bring(&target, way, &archive), Some(format!("invalid whiteout entry \"{name}\"")), "{way:?}");
+            assert_eq!(
+                bring(&target, way, &archive),
+                Some(format!("invalid whiteout entry \"{name}\"")),
+                "{way:?}"
+            );
         }
     }
     target.is_unharmed();
@@ -233,7 +298,11 @@ fn a_layer_that_is_not_the_one_named_is_refused() {
     let mut image = Image::of("hostile:1", layer.clone());
     image.digests = vec![format!("sha256:{}", "1".repeat(64))];
     let error = error_of(Way::Load, &target.tar("POST /images/load", &image.archive()));
-    let expected = format!("invalid diffID for layer 0: expected \"{}\", got \"{}\"", image.digests[0], system_tests::saved::digest(&layer));
+    let expected = format!(
+        "invalid diffID for layer 0: expected \"{}\", got \"{}\"",
+        image.digests[0],
+        system_tests::saved::digest(&layer)
+    );
     assert_eq!(error, Some(expected));
     target.is_unharmed();
 }
@@ -252,7 +321,13 @@ fn image_archives_that_are_none_leave_nothing() {
         manifest("[]"),
         manifest(r#"[{"Config":"c.json","RepoTags":["hostile:1"],"Layers":["l"]}]"#),
         manifest(r#"[{"Config":"../../../etc/passwd","RepoTags":["hostile:1"],"Layers":[]}]"#),
-        Tarball::new().link("c.json", "/etc/passwd").file("manifest.json", r#"[{"Config":"c.json","RepoTags":["hostile:1"],"Layers":[]}]"#).finish(),
+        Tarball::new()
+            .link("c.json", "/etc/passwd")
+            .file(
+                "manifest.json",
+                r#"[{"Config":"c.json","RepoTags":["hostile:1"],"Layers":[]}]"#,
+            )
+            .finish(),
     ] {
         let answer = target.tar("POST /images/load", &archive);
         let text = answer.text();
@@ -274,13 +349,22 @@ fn a_hole_of_ten_gibibytes_takes_no_room() {
     let before = allocated();
     for way in [Way::Load, Way::Import] {
         let made = match way {
-            Way::Load => target.tar("POST /images/load", &Image::of("hostile:1", archive.clone()).archive()),
-            Way::Import | Way::Copy => target.tar("POST /images/create?fromSrc=-&repo=hostile&tag=1", &archive),
+            Way::Load => target.tar(
+                "POST /images/load",
+                &Image::of("hostile:1", archive.clone()).archive(),
+            ),
+            Way::Import | Way::Copy => {
+                target.tar("POST /images/create?fromSrc=-&repo=hostile&tag=1", &archive)
+            }
         };
         let error = error_of(way, &made);
         let grown = allocated().saturating_sub(before);
         assert!(grown < HOLE_BYTES_MAX, "{way:?}: {grown} bytes more on the disk");
-        assert_eq!(target.delete("/images/hostile:1").status, if error.is_none() { 200 } else { 404 }, "{made:?}");
+        assert_eq!(
+            target.delete("/images/hostile:1").status,
+            if error.is_none() { 200 } else { 404 },
+            "{made:?}"
+        );
     }
     // A size that nothing comes after.
     let mut lie = Tarball::new().sparse_file("lie", 10 << 30).unfinished();

@@ -24,7 +24,11 @@ fn a_head_of_more_than_a_mebibyte_is_431() {
 #[test]
 fn what_is_no_http_is_400() {
     let target = target!();
-    for bytes in [&b"GARBAGE\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"GET /_ping HTTP/1.1\r\nBad Header\r\n\r\n"] {
+    for bytes in [
+        &b"GARBAGE\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\nBad Header\r\n\r\n",
+    ] {
         let answer = http::raw(target.socket(), bytes);
         assert_eq!(answer.status, 400, "{:?}", String::from_utf8_lossy(bytes));
     }
@@ -45,7 +49,10 @@ fn a_huge_json_body_is_refused_and_not_kept() {
 #[test]
 fn a_deep_json_body_is_refused() {
     let target = target!();
-    for deep in [format!(r#"{{"Image":"base","Labels":{}"#, r#"{"a":"#.repeat(100_000)), "[".repeat(200_000)] {
+    for deep in [
+        format!(r#"{{"Image":"base","Labels":{}"#, r#"{"a":"#.repeat(100_000)),
+        "[".repeat(200_000),
+    ] {
         let answer = target.post("/containers/create", &deep);
         assert_eq!(answer.status, 400);
         assert!(answer.message().starts_with("invalid JSON: "), "{answer:?}");
@@ -56,10 +63,20 @@ fn a_deep_json_body_is_refused() {
 #[test]
 fn uploads_that_break_off_leave_nothing() {
     let target = target!();
-    let archive = Tarball::new().directory("d/").file("d/f", vec![7; 300_000]).finish();
-    for line in ["POST /images/load", "POST /images/create?fromSrc=-&repo=broken", "POST /build?t=broken"] {
+    let archive = Tarball::new()
+        .directory("d/")
+        .file("d/f", vec![7; 300_000])
+        .finish();
+    for line in [
+        "POST /images/load",
+        "POST /images/create?fromSrc=-&repo=broken",
+        "POST /build?t=broken",
+    ] {
         let mut stream = UnixStream::connect(target.socket()).unwrap();
-        let head = format!("{line} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n", archive.len());
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n",
+            archive.len()
+        );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(&archive[..archive.len() / 2]).unwrap();
         std::thread::sleep(Duration::from_millis(200));
@@ -72,7 +89,9 @@ fn uploads_that_break_off_leave_nothing() {
 #[test]
 fn idle_connections_do_not_keep_others_out() {
     let target = target!();
-    let idle: Vec<UnixStream> = (0..200).map(|_| UnixStream::connect(target.socket()).unwrap()).collect();
+    let idle: Vec<UnixStream> = (0..200)
+        .map(|_| UnixStream::connect(target.socket()).unwrap())
+        .collect();
     for mut stream in &idle {
         stream.write_all(b"GET /_pi").unwrap();
     }

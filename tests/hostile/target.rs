@@ -34,7 +34,9 @@ struct State {
 macro_rules! target {
     () => {{
         fn here() {}
-        let Some(target) = $crate::target::for_test(std::any::type_name_of_val(&here)) else { return };
+        let Some(target) = $crate::target::for_test(std::any::type_name_of_val(&here)) else {
+            return;
+        };
         target
     }};
 }
@@ -46,7 +48,11 @@ pub(crate) fn for_test(here: &str) -> Option<Target> {
     match engine::shared("hostile") {
         Ok(socket) => {
             let before = with_shared(State::of);
-            Some(Target { socket, before, _alone: alone })
+            Some(Target {
+                socket,
+                before,
+                _alone: alone,
+            })
         }
         Err(why) => {
             skipped(here.trim_end_matches("::here"), &why);
@@ -79,7 +85,12 @@ impl Target {
 
     /// Sends a tar archive.
     pub(crate) fn tar(&self, line: &str, archive: &[u8]) -> Answer {
-        http::request(&self.socket, line, &[("Content-Type", "application/x-tar")], archive)
+        http::request(
+            &self.socket,
+            line,
+            &[("Content-Type", "application/x-tar")],
+            archive,
+        )
     }
 
     /// Makes a container of the base image; gives its id.
@@ -121,7 +132,11 @@ impl Target {
 impl State {
     fn of(engine: &Engine) -> State {
         let images = http::get(&engine.socket(), "/images/json?all=1").json();
-        let ids = images.as_array().unwrap().iter().map(|image| format!("{} {}", image["Id"], image["RepoTags"]));
+        let ids = images
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| format!("{} {}", image["Id"], image["RepoTags"]));
         State {
             daemon: engine.child("cellblockd"),
             helpers: helpers(engine),
@@ -135,12 +150,23 @@ impl State {
 
 fn helpers(engine: &Engine) -> BTreeSet<proc::Process> {
     let is_helper = |process: &proc::Process| process.program().starts_with("cellblock-");
-    proc::children(engine.launcher()).into_iter().filter(is_helper).collect()
+    proc::children(engine.launcher())
+        .into_iter()
+        .filter(is_helper)
+        .collect()
 }
 
 /// Datasets, mount points, jails' records and unfinished uploads.
 fn files(dir: &Path) -> BTreeSet<String> {
-    let folders = ["pool/images", "pool/containers", "pool/.trash", "mnt", "jails", "daemon/tmp", "daemon/containers"];
+    let folders = [
+        "pool/images",
+        "pool/containers",
+        "pool/.trash",
+        "mnt",
+        "jails",
+        "daemon/tmp",
+        "daemon/containers",
+    ];
     let names = folders.iter().flat_map(|folder| {
         let entries = fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
         entries.filter_map(move |entry| Some(format!("{folder}/{}", entry.file_name().to_str()?)))
@@ -150,5 +176,7 @@ fn files(dir: &Path) -> BTreeSet<String> {
 
 /// Waits until the daemon answers again.
 pub(crate) fn answers(socket: &Path) {
-    eventually("the daemon answers", || std::os::unix::net::UnixStream::connect(socket).is_ok());
+    eventually("the daemon answers", || {
+        std::os::unix::net::UnixStream::connect(socket).is_ok()
+    });
 }

@@ -29,7 +29,11 @@ pub fn root() -> Result<&'static [u8], &'static str> {
 pub fn program() -> Result<Vec<u8>, String> {
     let program = std::fs::read(PROGRAM).map_err(|_| format!("no {PROGRAM}: install busybox-static"))?;
     let loader = b"/lib64/ld-linux";
-    if program.windows(loader.len()).take(4096).any(|bytes| bytes == loader) {
+    if program
+        .windows(loader.len())
+        .take(4096)
+        .any(|bytes| bytes == loader)
+    {
         return Err(format!("{PROGRAM} is not static: install busybox-static"));
     }
     Ok(program)
@@ -37,12 +41,23 @@ pub fn program() -> Result<Vec<u8>, String> {
 
 fn build() -> Result<Vec<u8>, String> {
     let program = program()?;
-    let listed = Command::new(PROGRAM).arg("--list").output().map_err(|error| format!("{PROGRAM}: {error}"))?;
+    let listed = Command::new(PROGRAM)
+        .arg("--list")
+        .output()
+        .map_err(|error| format!("{PROGRAM}: {error}"))?;
     let applets = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let shared = |name| Entry { mode: 0o1777, ..Entry::new(Kind::Directory, name) };
-    let home = Entry { owner: (1000, 1000), ..Entry::new(Kind::Directory, "home/app/") };
+    let shared = |name| Entry {
+        mode: 0o1777,
+        ..Entry::new(Kind::Directory, name)
+    };
+    let home = Entry {
+        owner: (1000, 1000),
+        ..Entry::new(Kind::Directory, "home/app/")
+    };
     let mut image = Tarball::new();
-    for directory in ["bin/", "dev/", "etc/", "home/", "proc/", "root/", "sys/", "usr/", "var/"] {
+    for directory in [
+        "bin/", "dev/", "etc/", "home/", "proc/", "root/", "sys/", "usr/", "var/",
+    ] {
         image = image.directory(directory);
     }
     image = image
@@ -56,4 +71,3 @@ fn build() -> Result<Vec<u8>, String> {
     }
     Ok(image.finish())
 }
-

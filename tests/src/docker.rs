@@ -15,7 +15,9 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 macro_rules! docker {
     () => {{
         fn here() {}
-        let Some(docker) = $crate::docker::for_test(std::any::type_name_of_val(&here)) else { return };
+        let Some(docker) = $crate::docker::for_test(std::any::type_name_of_val(&here)) else {
+            return;
+        };
         docker
     }};
 }
@@ -58,7 +60,9 @@ pub fn for_test(here: &str) -> Option<Docker> {
 impl Docker {
     /// For the daemon behind a socket.
     pub fn new(socket: &Path) -> Docker {
-        Docker { socket: socket.to_path_buf() }
+        Docker {
+            socket: socket.to_path_buf(),
+        }
     }
 
     /// The daemon's socket.
@@ -103,7 +107,11 @@ impl Docker {
     pub fn with_input(&self, line: &str, input: &[u8]) -> Ran {
         let ran = self.bytes(line, input);
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ran { code: ran.0, out: text(ran.1), err: text(ran.2) }
+        Ran {
+            code: ran.0,
+            out: text(ran.1),
+            err: text(ran.2),
+        }
     }
 
     /// Runs a command; gives exit code, standard output and standard error as they are.
@@ -137,13 +145,22 @@ impl Docker {
             }
         });
         let err = collect(child.stderr.take().unwrap());
-        Running { line: line.to_owned(), child, stdin, lines, err }
+        Running {
+            line: line.to_owned(),
+            child,
+            stdin,
+            lines,
+            err,
+        }
     }
 
     /// The command itself, with an environment that has nothing of the developer's.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new("docker");
-        command.args(words(line)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(words(line))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         self.set_environment(&mut command);
         command
     }
@@ -220,7 +237,11 @@ impl Running {
         let code = wait(&mut self.child, &self.line);
         let rest: Vec<String> = self.lines.iter().collect();
         let err = String::from_utf8_lossy(&self.err.recv().unwrap()).into_owned();
-        Ran { code, out: rest.join("\n"), err }
+        Ran {
+            code,
+            out: rest.join("\n"),
+            err,
+        }
     }
 
     /// Kills the command, as closing its terminal would.
@@ -246,7 +267,9 @@ fn wait(child: &mut Child, line: &str) -> i32 {
     let deadline = Instant::now() + COMMAND_WITHIN;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            return status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         }
         if Instant::now() > deadline {
             let _ = child.kill();
@@ -298,7 +321,16 @@ mod tests {
     fn words_are_split_as_a_shell_does() {
         assert_eq!(
             words("run  --rm base sh -c 'echo \"a b\"; exit 3' \"it's\" ''"),
-            ["run", "--rm", "base", "sh", "-c", "echo \"a b\"; exit 3", "it's", ""]
+            [
+                "run",
+                "--rm",
+                "base",
+                "sh",
+                "-c",
+                "echo \"a b\"; exit 3",
+                "it's",
+                ""
+            ]
         );
         assert_eq!(words("-e A='x y'z"), ["-e", "A=x yz"]);
     }

@@ -64,9 +64,17 @@ impl Engine {
             .stderr(file)
             .spawn()
             .unwrap();
-        let mut engine = Engine { dir: dir.to_path_buf(), log, launcher, ended: false, interfaces: String::new() };
+        let mut engine = Engine {
+            dir: dir.to_path_buf(),
+            log,
+            launcher,
+            ended: false,
+            interfaces: String::new(),
+        };
         let host = format!("DOCKER_HOST=unix://{}/docker.sock", dir.display());
-        engine.wait_for("the line with DOCKER_HOST", |engine| engine.log()[earlier..].contains(&host));
+        engine.wait_for("the line with DOCKER_HOST", |engine| {
+            engine.log()[earlier..].contains(&host)
+        });
         engine.interfaces = interface_prefix(&engine.socket());
         engine
     }
@@ -103,7 +111,9 @@ impl Engine {
     pub fn child(&self, program: &str) -> proc::Process {
         let mut found = proc::children(self.launcher());
         found.retain(|process| process.program() == program);
-        let [process] = found.as_slice() else { panic!("{program}: {found:?}\n{}", self.log()) };
+        let [process] = found.as_slice() else {
+            panic!("{program}: {found:?}\n{}", self.log())
+        };
         *process
     }
 
@@ -159,10 +169,23 @@ impl Engine {
             offences.push(format!("`cellblock dev` ended with {status:?}"));
         }
         let stay = family.into_iter().filter(|process| process.lives());
-        offences.extend(stay.map(|process| format!("process {} {} stayed", process.pid, process.command_line())));
-        offences.extend(proc::that_know(&self.dir).into_iter().map(|process| format!("process {process} stayed")));
-        offences.extend(proc::mounts_below(&self.dir).into_iter().map(|point| format!("{point} is still mounted")));
-        let stay = if self.interfaces.is_empty() { Vec::new() } else { proc::interfaces(&self.interfaces) };
+        offences
+            .extend(stay.map(|process| format!("process {} {} stayed", process.pid, process.command_line())));
+        offences.extend(
+            proc::that_know(&self.dir)
+                .into_iter()
+                .map(|process| format!("process {process} stayed")),
+        );
+        offences.extend(
+            proc::mounts_below(&self.dir)
+                .into_iter()
+                .map(|point| format!("{point} is still mounted")),
+        );
+        let stay = if self.interfaces.is_empty() {
+            Vec::new()
+        } else {
+            proc::interfaces(&self.interfaces)
+        };
         offences.extend(stay.into_iter().map(|name| format!("interface {name} stayed")));
         offences
     }
@@ -186,7 +209,11 @@ impl Engine {
         let deadline = Instant::now() + PATIENCE;
         while !is_there(self) {
             let ended = self.launcher.try_wait().unwrap();
-            assert!(ended.is_none(), "`cellblock dev` ended: {ended:?}\n{}", self.log());
+            assert!(
+                ended.is_none(),
+                "`cellblock dev` ended: {ended:?}\n{}",
+                self.log()
+            );
             assert!(Instant::now() < deadline, "no {what}\n{}", self.log());
             std::thread::sleep(LOOK_INTERVAL);
         }
@@ -217,7 +244,11 @@ pub fn shared(name: &str) -> Result<PathBuf, String> {
     if let Some(socket) = std::env::var_os(ELSEWHERE) {
         let socket = PathBuf::from(socket);
         let is_there = http::get(&socket, &format!("/images/{BASE_IMAGE}/json")).status == 200;
-        return if is_there { Ok(socket) } else { import_base(&socket).map(|()| socket) };
+        return if is_there {
+            Ok(socket)
+        } else {
+            import_base(&socket).map(|()| socket)
+        };
     }
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = &*shared {
@@ -226,7 +257,10 @@ pub fn shared(name: &str) -> Result<PathBuf, String> {
     busybox::root()?;
     // Once is enough to know.
     let failed_before = HAS_FAILED.swap(true, Ordering::Relaxed);
-    assert!(!failed_before, "`cellblock dev` did not start, see the first test that failed");
+    assert!(
+        !failed_before,
+        "`cellblock dev` did not start, see the first test that failed"
+    );
     let engine = Engine::start(name);
     HAS_FAILED.store(false, Ordering::Relaxed);
     let engine = engine?;
@@ -239,7 +273,11 @@ pub fn shared(name: &str) -> Result<PathBuf, String> {
 
 /// Looks at the shared engine; none where the tests are put to another daemon.
 pub fn with_shared<T>(look: impl FnOnce(&Engine) -> T) -> Option<T> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
+    SHARED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .as_ref()
+        .map(look)
 }
 
 /// A panic here ends the program with a failure, which is what a dirty end deserves.
@@ -252,9 +290,13 @@ extern "C" fn stop_shared() {
 
 fn import_base(socket: &Path) -> Result<(), String> {
     let root = busybox::root()?;
-    let line = format!("POST /images/create?fromSrc=-&repo={BASE_IMAGE}&tag=latest&changes=CMD%20%5B%22sh%22%5D");
+    let line =
+        format!("POST /images/create?fromSrc=-&repo={BASE_IMAGE}&tag=latest&changes=CMD%20%5B%22sh%22%5D");
     let answer = http::request(socket, &line, &[("Content-Type", "application/x-tar")], root);
-    assert!(answer.status == 200 && answer.text().contains("sha256:"), "import: {answer:?}");
+    assert!(
+        answer.status == 200 && answer.text().contains("sha256:"),
+        "import: {answer:?}"
+    );
     Ok(())
 }
 

@@ -55,7 +55,10 @@ impl Answer {
 /// # Panics
 /// Where no whole answer comes.
 pub fn request(socket: &Path, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut head = format!("{line} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!(
+        "{line} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -69,7 +72,12 @@ pub fn get(socket: &Path, path: &str) -> Answer {
 
 /// A POST request with a JSON body.
 pub fn post(socket: &Path, path: &str, json: &str) -> Answer {
-    request(socket, &format!("POST {path}"), &[("Content-Type", "application/json")], json.as_bytes())
+    request(
+        socket,
+        &format!("POST {path}"),
+        &[("Content-Type", "application/json")],
+        json.as_bytes(),
+    )
 }
 
 /// Sends bytes as they are and reads to the end of the connection.
@@ -97,7 +105,11 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let (first, head) = text.split_once("\r\n").unwrap_or((&text, ""));
     let status = first.split(' ').nth(1)?.parse().ok()?;
-    let mut answer = Answer { status, head: head.to_owned(), body: bytes[end + 4..].to_vec() };
+    let mut answer = Answer {
+        status,
+        head: head.to_owned(),
+        body: bytes[end + 4..].to_vec(),
+    };
     if answer.header("transfer-encoding") == Some("chunked") {
         answer.body = whole(&answer.body);
     }
@@ -108,9 +120,15 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 fn whole(mut chunks: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = chunks.windows(2).position(|two| two == b"\r\n") {
-        let size = std::str::from_utf8(&chunks[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
-        let Some(size) = size.filter(|size| *size > 0) else { break };
-        let Some(content) = chunks.get(end + 2..end + 2 + size) else { break };
+        let size = std::str::from_utf8(&chunks[..end])
+            .ok()
+            .and_then(|size| usize::from_str_radix(size, 16).ok());
+        let Some(size) = size.filter(|size| *size > 0) else {
+            break;
+        };
+        let Some(content) = chunks.get(end + 2..end + 2 + size) else {
+            break;
+        };
         body.extend_from_slice(content);
         chunks = chunks.get(end + 2 + size + 2..).unwrap_or_default();
     }

@@ -24,13 +24,15 @@ impl Process {
 
     /// Whether it still runs; one that only waits to be reaped does not.
     pub fn lives(self) -> bool {
-        Process::find(self.pid) == Some(self) && self.status("State").is_some_and(|state| !state.starts_with('Z'))
+        Process::find(self.pid) == Some(self)
+            && self.status("State").is_some_and(|state| !state.starts_with('Z'))
     }
 
     /// A line of its status (proc_pid_status(5)).
     pub fn status(self, name: &str) -> Option<String> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+        text.lines()
+            .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
     }
 
     /// A capability set of its status.
@@ -41,13 +43,19 @@ impl Process {
     /// The real, effective, saved and file system user.
     pub fn uids(self) -> Vec<u32> {
         let line = self.status("Uid").unwrap_or_default();
-        line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect()
+        line.split_whitespace()
+            .filter_map(|uid| uid.parse().ok())
+            .collect()
     }
 
     /// The name of its program, by its first argument.
     pub fn program(self) -> String {
         let line = self.command_line();
-        line.split('\0').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned()
+        line.split('\0')
+            .next()
+            .and_then(|path| path.rsplit('/').next())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Its arguments, each followed by a NUL; empty for one that has ended.
@@ -64,19 +72,27 @@ impl Process {
 /// Every process there is.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| Process::find(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries
+        .filter_map(|entry| Process::find(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
 }
 
 /// Its children, oldest first.
 pub fn children(parent: u32) -> Vec<Process> {
-    let mut found: Vec<Process> = all().into_iter().filter(|process| process.parent() == Some(parent)).collect();
+    let mut found: Vec<Process> = all()
+        .into_iter()
+        .filter(|process| process.parent() == Some(parent))
+        .collect();
     found.sort_by_key(|process| (process.started, process.pid));
     found
 }
 
 /// Everything that descends from a process.
 pub fn descendants(ancestor: u32) -> BTreeSet<Process> {
-    let parents: Vec<(Process, Option<u32>)> = all().into_iter().map(|process| (process, process.parent())).collect();
+    let parents: Vec<(Process, Option<u32>)> = all()
+        .into_iter()
+        .map(|process| (process, process.parent()))
+        .collect();
     let mut found = BTreeSet::new();
     let mut open = vec![ancestor];
     while let Some(parent) = open.pop() {
@@ -96,7 +112,9 @@ pub fn that_know(folder: &Path) -> Vec<String> {
         let works_in = fs::read_link(format!("/proc/{}/cwd", process.pid));
         process.command_line().contains(&text) || works_in.is_ok_and(|at| at.starts_with(folder))
     };
-    let others = all().into_iter().filter(|process| process.pid != std::process::id());
+    let others = all()
+        .into_iter()
+        .filter(|process| process.pid != std::process::id());
     let named = |process: Process| format!("{} {}", process.pid, process.command_line().replace('\0', " "));
     others.filter(knows).map(named).collect()
 }
@@ -106,7 +124,10 @@ pub fn mounts_below(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     // The fifth field is the mount point (proc_pid_mountinfo(5)).
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
-    points.filter(|point| Path::new(point).starts_with(folder)).map(str::to_owned).collect()
+    points
+        .filter(|point| Path::new(point).starts_with(folder))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Network interfaces of this host whose name begins so.
@@ -126,7 +147,13 @@ mod tests {
         assert!(this.lives());
         assert!(all().contains(&this));
         assert_eq!(this.uids().len(), 4);
-        assert!(!Process { started: this.started + 1, ..this }.lives());
+        assert!(
+            !Process {
+                started: this.started + 1,
+                ..this
+            }
+            .lives()
+        );
     }
 
     #[test]
@@ -144,7 +171,11 @@ mod tests {
     fn a_process_that_works_in_a_folder_is_said_to_know_it() {
         let folder = std::env::temp_dir().join(format!("cb-knows-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
-        let mut child = std::process::Command::new("sleep").arg("60").current_dir(&folder).spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .current_dir(&folder)
+            .spawn()
+            .unwrap();
         let known = that_know(&folder);
         child.kill().unwrap();
         child.wait().unwrap();

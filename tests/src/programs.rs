@@ -46,7 +46,8 @@ fn build() -> PathBuf {
         Some(name) => name,
         None => panic!("{} lies in no folder of cargo's", this.display()),
     };
-    repository::cargo(&["build", "--workspace", "--bins", "--profile", profile]).unwrap_or_else(|why| panic!("{why}"));
+    repository::cargo(&["build", "--workspace", "--bins", "--profile", profile])
+        .unwrap_or_else(|why| panic!("{why}"));
     for program in PROGRAMS {
         let path = folder.join(program);
         assert!(path.is_file(), "{} was not built", path.display());
@@ -66,5 +67,9 @@ pub fn build_visibly() -> Result<(), String> {
         .current_dir(repository::root())
         .status()
         .map_err(|error| format!("cargo did not start: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("cargo {}: {status}", arguments.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("cargo {}: {status}", arguments.join(" ")))
+    }
 }

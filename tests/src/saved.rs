@@ -21,12 +21,21 @@ impl<'a> Image<'a> {
     /// An image of one layer that agrees with itself.
     pub fn of(tag: &'a str, layer: Vec<u8>) -> Image<'a> {
         let config = json!({ "Cmd": ["sh"] });
-        Image { tags: vec![tag], config, digests: vec![digest(&layer)], stored: vec![layer] }
+        Image {
+            tags: vec![tag],
+            config,
+            digests: vec![digest(&layer)],
+            stored: vec![layer],
+        }
     }
 
     /// The archive.
     pub fn archive(&self) -> Vec<u8> {
-        let history: Vec<Value> = self.digests.iter().map(|_| json!({ "created_by": "a test" })).collect();
+        let history: Vec<Value> = self
+            .digests
+            .iter()
+            .map(|_| json!({ "created_by": "a test" }))
+            .collect();
         let config = json!({
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
             "os": "linux",
@@ -37,7 +46,9 @@ impl<'a> Image<'a> {
         })
         .to_string();
         let config_name = format!("{}.json", &digest(config.as_bytes())[7..]);
-        let names: Vec<String> = (0..self.stored.len()).map(|at| format!("{at}/layer.tar")).collect();
+        let names: Vec<String> = (0..self.stored.len())
+            .map(|at| format!("{at}/layer.tar"))
+            .collect();
         let manifest = json!([{ "Config": config_name, "RepoTags": self.tags, "Layers": names }]).to_string();
         let mut archive = Tarball::new().file(&config_name, config);
         for (name, layer) in names.iter().zip(&self.stored) {
@@ -49,6 +60,9 @@ impl<'a> Image<'a> {
 
 /// `sha256:` and the digits.
 pub fn digest(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{digits}")
 }

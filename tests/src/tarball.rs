@@ -59,7 +59,15 @@ impl<'a> Entry<'a> {
     /// An entry of root's without content.
     pub fn new(kind: Kind, name: &'a str) -> Entry<'a> {
         let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
-        Entry { name, kind, mode, owner: (0, 0), target: "", device: (0, 0), content: b"" }
+        Entry {
+            name,
+            kind,
+            mode,
+            owner: (0, 0),
+            target: "",
+            device: (0, 0),
+            content: b"",
+        }
     }
 }
 
@@ -76,13 +84,20 @@ impl Tarball {
     /// Adds a file.
     #[must_use]
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Tarball {
-        self.entry(&Entry { content: content.as_ref(), ..Entry::new(Kind::File, name) })
+        self.entry(&Entry {
+            content: content.as_ref(),
+            ..Entry::new(Kind::File, name)
+        })
     }
 
     /// Adds a file that may be executed.
     #[must_use]
     pub fn program(self, name: &str, content: impl AsRef<[u8]>) -> Tarball {
-        self.entry(&Entry { content: content.as_ref(), mode: 0o755, ..Entry::new(Kind::File, name) })
+        self.entry(&Entry {
+            content: content.as_ref(),
+            mode: 0o755,
+            ..Entry::new(Kind::File, name)
+        })
     }
 
     /// Adds a directory.
@@ -94,13 +109,20 @@ impl Tarball {
     /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, name: &str, target: &str) -> Tarball {
-        self.entry(&Entry { target, mode: 0o777, ..Entry::new(Kind::Link, name) })
+        self.entry(&Entry {
+            target,
+            mode: 0o777,
+            ..Entry::new(Kind::Link, name)
+        })
     }
 
     /// Adds a hard link.
     #[must_use]
     pub fn hard_link(self, name: &str, target: &str) -> Tarball {
-        self.entry(&Entry { target, ..Entry::new(Kind::HardLink, name) })
+        self.entry(&Entry {
+            target,
+            ..Entry::new(Kind::HardLink, name)
+        })
     }
 
     /// Adds an entry as it is.
@@ -198,7 +220,12 @@ mod tests {
 
     /// What tar(1) lists, so that the archives are not only thought right by the one who wrote them.
     fn listed(archive: &[u8]) -> String {
-        let mut tar = Command::new("tar").args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut tar = Command::new("tar")
+            .args(["-tvf", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         tar.stdin.take().unwrap().write_all(archive).unwrap();
         let output = tar.wait_with_output().unwrap();
         assert!(output.status.success());
@@ -207,10 +234,25 @@ mod tests {
 
     #[test]
     fn tar_reads_what_was_written() {
-        let device = Entry { device: (1, 3), ..Entry::new(Kind::CharDevice, "d/null") };
-        let archive = Tarball::new().directory("d/").program("d/f", "hello").link("d/l", "f").entry(&device).finish();
+        let device = Entry {
+            device: (1, 3),
+            ..Entry::new(Kind::CharDevice, "d/null")
+        };
+        let archive = Tarball::new()
+            .directory("d/")
+            .program("d/f", "hello")
+            .link("d/l", "f")
+            .entry(&device)
+            .finish();
         let listing = listed(&archive);
-        for expected in ["drwxr-xr-x", "-rwxr-xr-x", " d/f", "d/l -> f", "1,3", "2025-01-02"] {
+        for expected in [
+            "drwxr-xr-x",
+            "-rwxr-xr-x",
+            " d/f",
+            "d/l -> f",
+            "1,3",
+            "2025-01-02",
+        ] {
             assert!(listing.contains(expected), "{expected}: {listing}");
         }
     }

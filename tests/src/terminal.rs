@@ -34,7 +34,10 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = open(&*name, flags, Mode::empty()).unwrap();
         let mut setsid = Command::new("setsid");
-        setsid.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        setsid
+            .args(["--ctty", "--wait"])
+            .arg(command.get_program())
+            .args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {
                 Some(value) => setsid.env(key, value),
@@ -44,7 +47,12 @@ impl Terminal {
         let stream = || Stdio::from(slave.try_clone().unwrap());
         let mut terminal = Terminal {
             master,
-            child: setsid.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap(),
+            child: setsid
+                .stdin(stream())
+                .stdout(stream())
+                .stderr(stream())
+                .spawn()
+                .unwrap(),
             shown: String::new(),
         };
         terminal.resize(rows, columns);
@@ -56,7 +64,12 @@ impl Terminal {
     /// # Panics
     /// Where the host refuses.
     pub fn resize(&mut self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         tcsetwinsize(&self.master, size).unwrap();
     }
 
@@ -109,14 +122,19 @@ impl Terminal {
         while is_open && Instant::now() < deadline {
             is_open = self.look();
         }
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let code = status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         (code, std::mem::take(&mut self.shown))
     }
 
     /// Takes in what the program wrote; false where nothing can come any more.
     fn look(&mut self) -> bool {
         let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
-        let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: 50_000_000,
+        };
         if poll(&mut fds, Some(&timeout)).unwrap() == 0 {
             return true;
         }
@@ -142,7 +160,10 @@ mod tests {
     #[test]
     fn a_program_finds_its_terminal_and_hears_of_its_size() {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.1; done"]);
+        shell.args([
+            "-c",
+            "stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.1; done",
+        ]);
         let mut terminal = Terminal::start(&shell, 33, 77);
         // The size is set after the start, so the first answer may still be 0 0.
         terminal.expect("ready");

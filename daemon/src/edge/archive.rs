@@ -63,7 +63,9 @@ async fn facts(
     let tree = state.containers.tree(&by, &id).await?;
     let stat = tree.stat(path).await?;
     let mut response = empty(StatusCode::OK);
-    response.headers_mut().insert("X-Docker-Container-Path-Stat", stat_header(path, &stat)?);
+    response
+        .headers_mut()
+        .insert("X-Docker-Container-Path-Stat", stat_header(path, &stat)?);
     Ok(response)
 }
 
@@ -80,7 +82,9 @@ async fn fetch(
     let (sender, body) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(send(tree, packing, sender));
     let mut response = with_type(StatusCode::OK, "application/x-tar", channel(body));
-    response.headers_mut().insert("X-Docker-Container-Path-Stat", stat_header(path, &stat)?);
+    response
+        .headers_mut()
+        .insert("X-Docker-Container-Path-Stat", stat_header(path, &stat)?);
     Ok(response)
 }
 
@@ -106,8 +110,16 @@ async fn put(
     request: Request,
 ) -> Result<Response, ApiError> {
     let path = path_of(&params)?.to_owned();
-    let owner = if params.flag("copyUIDGID") { CopyOwner::Container } else { CopyOwner::Archive };
-    let replace = if params.flag("noOverwriteDirNonDir") { Replace::KeepKinds } else { Replace::Allowed };
+    let owner = if params.flag("copyUIDGID") {
+        CopyOwner::Container
+    } else {
+        CopyOwner::Archive
+    };
+    let replace = if params.flag("noOverwriteDirNonDir") {
+        Replace::KeepKinds
+    } else {
+        Replace::Allowed
+    };
     let tree = state.containers.tree(&by, &id).await?;
     let stream = Body::into_data_stream(request.into_body()).map_err(std::io::Error::other);
     let reader = StreamReader::new(stream);
@@ -116,7 +128,12 @@ async fn put(
 }
 
 fn stat_header(path: &str, stat: &archive::PathStat) -> Result<HeaderValue, ApiError> {
-    let name = path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/");
+    let name = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("/");
     let at_ns = i128::from(stat.modified_s) * 1_000_000_000 + i128::from(stat.modified_ns);
     let modified = OffsetDateTime::from_unix_timestamp_nanos(at_ns).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let link_target = match stat.kind {
@@ -146,7 +163,14 @@ fn go_mode(stat: &archive::PathStat) -> u32 {
         FileKind::CharacterDevice => go_mode::DEVICE | go_mode::CHARACTER,
         FileKind::BlockDevice => go_mode::DEVICE,
     };
-    let special = [(0o4000, go_mode::SET_UID), (0o2000, go_mode::SET_GID), (0o1000, go_mode::STICKY)];
-    let special = special.iter().filter(|(bit, _)| stat.mode & bit != 0).fold(0, |all, (_, go)| all | go);
+    let special = [
+        (0o4000, go_mode::SET_UID),
+        (0o2000, go_mode::SET_GID),
+        (0o1000, go_mode::STICKY),
+    ];
+    let special = special
+        .iter()
+        .filter(|(bit, _)| stat.mode & bit != 0)
+        .fold(0, |all, (_, go)| all | go);
     kind | special | (stat.mode & 0o777)
 }

@@ -19,7 +19,10 @@ use tokio::sync::mpsc;
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let (status, text) = match serde_json::to_string(value) {
         Ok(text) => (status, text + "\n"),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{{\"message\":\"{error}\"}}\n")),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{{\"message\":\"{error}\"}}\n"),
+        ),
     };
     with_type(status, "application/json", Body::from(text))
 }
@@ -29,7 +32,9 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 pub(super) fn with_type(status: StatusCode, kind: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -92,12 +97,15 @@ pub async fn json_body<T: DeserializeOwned + Default>(request: Request) -> Resul
 pub(super) async fn raw_body(request: Request) -> Result<(Option<String>, Bytes), ApiError> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let collected = Limited::new(request.into_body(), JSON_BODY_BYTES_MAX).collect().await;
+    let collected = Limited::new(request.into_body(), JSON_BODY_BYTES_MAX)
+        .collect()
+        .await;
     match collected {
         Ok(body) => Ok((kind, body.to_bytes())),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "http: request body too large"))
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "http: request body too large",
+        )),
         Err(error) => Err(ApiError::bad_request(error.to_string())),
     }
 }

@@ -10,11 +10,11 @@ use crate::services::containers::inspect::{Surroundings, inspect};
 use crate::services::containers::list::{Query, select, summary};
 use crate::services::containers::{Container, RemoveHow, StopHow};
 use crate::services::processes::hub::Wanted;
+use axum::Router;
 use axum::extract::{Extension, Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use axum::Router;
 use bytes::Bytes;
 use docker_api::containers::{
     CreateRequest, CreateResponse, TopResponse, WaitCondition, WaitError, WaitResponse,
@@ -53,7 +53,9 @@ async fn create(
 ) -> Answer {
     let (kind, bytes) = raw_body(request).await?;
     if kind.is_some() && bytes.is_empty() {
-        return Err(ApiError::bad_request("invalid JSON: got EOF while reading request body"));
+        return Err(ApiError::bad_request(
+            "invalid JSON: got EOF while reading request body",
+        ));
     }
     let read = docker_api::error::read_body::<CreateRequest>(kind.as_deref(), &bytes);
     let body = read.map_err(|e| ApiError::bad_request(e.to_string()))?;
@@ -74,8 +76,15 @@ async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>,
         let text = "the size option of ps is not supported by cellblock yet";
         return Err(Failure::Unsupported(text.to_owned()).into());
     }
-    let limit = params.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|l| *l > 0);
-    let query = Query { all: params.flag("all"), limit, filters: params.filters()? };
+    let limit = params
+        .number("limit")?
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|l| *l > 0);
+    let query = Query {
+        all: params.flag("all"),
+        limit,
+        filters: params.filters()?,
+    };
     let chosen = select(state.containers.all(&by).await?, &query)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let mut shown = Vec::with_capacity(chosen.len());
@@ -132,7 +141,10 @@ async fn start(
 
 fn how(params: &Params) -> Result<StopHow, ApiError> {
     let signal = Some(params.text("signal").to_owned()).filter(|signal| !signal.is_empty());
-    Ok(StopHow { signal, timeout_s: params.number("t")? })
+    Ok(StopHow {
+        signal,
+        timeout_s: params.number("t")?,
+    })
 }
 
 async fn stop(
@@ -182,9 +194,14 @@ async fn remove(
     params: Params,
 ) -> Answer {
     if params.flag("link") {
-        return Err(ApiError::internal("Conflict, cannot remove the default link name of the container"));
+        return Err(ApiError::internal(
+            "Conflict, cannot remove the default link name of the container",
+        ));
     }
-    let how = RemoveHow { force: params.flag("force"), volumes: params.flag("v") };
+    let how = RemoveHow {
+        force: params.flag("force"),
+        volumes: params.flag("v"),
+    };
     state.containers.remove(&by, &id, how).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -235,8 +252,13 @@ async fn attach_to(
 ) -> Result<Response, ApiError> {
     let container = state.containers.find(by, id).await?.container;
     let detach = hijack::detach_keys(params.text("detachKeys"), container.config.tty)?;
-    let wanted = Wanted { stdout: params.flag("stdout"), stderr: params.flag("stderr") };
-    let past = params.flag("logs").then(|| state.containers.log_path(&container.id));
+    let wanted = Wanted {
+        stdout: params.flag("stdout"),
+        stderr: params.flag("stderr"),
+    };
+    let past = params
+        .flag("logs")
+        .then(|| state.containers.log_path(&container.id));
     let streams = Streams {
         hub: state.containers.hub(&container.id).await?,
         wanted,
@@ -261,7 +283,8 @@ async fn resize(
     let (rows, columns) = (params.side("h")?, params.side("w")?);
     let container = state.containers.find(&by, &id).await?.container;
     let hub = state.containers.hub(&container.id).await?;
-    hub.resize(rows, columns).map_err(|error| ApiError::internal(error.to_string()))?;
+    hub.resize(rows, columns)
+        .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(empty(StatusCode::OK))
 }
 
@@ -288,15 +311,18 @@ async fn top(
 
 /// A line of `ps -ef`.
 fn process_row(process: &ProcessInfo) -> Vec<String> {
-    let started = i64::try_from(process.started_s).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
-    let (hours, minutes, seconds) =
-        (process.cpu_s / 3600, process.cpu_s / 60 % 60, process.cpu_s % 60);
+    let started = i64::try_from(process.started_s)
+        .ok()
+        .and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
+    let (hours, minutes, seconds) = (process.cpu_s / 3600, process.cpu_s / 60 % 60, process.cpu_s % 60);
     vec![
         process.uid.to_string(),
         process.pid.to_string(),
         process.ppid.to_string(),
         "0".to_owned(),
-        started.map(|at| format!("{:02}:{:02}", at.hour(), at.minute())).unwrap_or_default(),
+        started
+            .map(|at| format!("{:02}:{:02}", at.hour(), at.minute()))
+            .unwrap_or_default(),
         process.terminal.as_str().to_owned(),
         format!("{hours:02}:{minutes:02}:{seconds:02}"),
         process.command.as_str().to_owned(),

@@ -13,7 +13,10 @@ impl DetachKeys {
         if text.is_empty() {
             return Some(DetachKeys(DEFAULT.to_vec()));
         }
-        text.split(',').map(key).collect::<Option<Vec<u8>>>().map(DetachKeys)
+        text.split(',')
+            .map(key)
+            .collect::<Option<Vec<u8>>>()
+            .map(DetachKeys)
     }
 }
 

@@ -19,7 +19,10 @@ impl ApiError {
     /// An error with a status of its own, where dockerd has one that does not follow from the kind of failure.
     #[must_use]
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        ApiError { status, message: message.into() }
+        ApiError {
+            status,
+            message: message.into(),
+        }
     }
 
     /// 400.
@@ -47,7 +50,10 @@ impl From<Failure> for ApiError {
             Failure::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Failure::System(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        ApiError { status, message: failure.to_string() }
+        ApiError {
+            status,
+            message: failure.to_string(),
+        }
     }
 }
 
@@ -57,7 +63,11 @@ impl IntoResponse for ApiError {
             return self.status.into_response();
         }
         if self.status.is_server_error() {
-            tracing::warn!(status = self.status.as_u16(), message = self.message, "request failed");
+            tracing::warn!(
+                status = self.status.as_u16(),
+                message = self.message,
+                "request failed"
+            );
         }
         json(self.status, &ErrorBody::new(self.message))
     }

@@ -24,8 +24,20 @@ const EVENTS_AHEAD: usize = 64;
 
 /// The filters that dockerd accepts here.
 const FILTERS: [&str; 14] = [
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 /// The paths of this file.
@@ -37,7 +49,9 @@ async fn events(Shared(state): Shared<State>, params: Params) -> Result<Response
     let moment = |name: &str| parse_unix(params.text(name)).map_err(|e| ApiError::internal(e.to_string()));
     let (since, until) = (moment("since")?, moment("until")?);
     let filters = params.filters()?;
-    filters.accept_only(&FILTERS).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    filters
+        .accept_only(&FILTERS)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let (sender, body) = mpsc::channel(EVENTS_AHEAD);
     let bus = state.bus.clone();
     // Joined before the answer's head goes out: what happens after that is seen.
@@ -47,7 +61,10 @@ async fn events(Shared(state): Shared<State>, params: Params) -> Result<Response
             until.is_none_or(|until| event.time_nano <= nanoseconds(until)) && matches(event, &filters)
         };
         let from = since.map(nanoseconds);
-        for event in kept.iter().filter(|event| from.is_some_and(|from| event.time_nano >= from)) {
+        for event in kept
+            .iter()
+            .filter(|event| from.is_some_and(|from| event.time_nano >= from))
+        {
             if is_wanted(event) && sender.send(line(event)).await.is_err() {
                 return;
             }
@@ -88,7 +105,8 @@ fn line(event: &Arc<EventMessage>) -> Bytes {
 }
 
 fn matches(event: &EventMessage, filters: &Filters) -> bool {
-    let any = |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
+    let any =
+        |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
     let attribute = |name: &str| event.actor.attributes.get(name).map(String::as_str);
     let object = |kind: &'static str| {
         move |wanted: &str| {
@@ -99,9 +117,14 @@ fn matches(event: &EventMessage, filters: &Filters) -> bool {
         }
     };
     let image = |wanted: &str| {
-        let tagged = if wanted.contains(':') { wanted.to_owned() } else { format!("{wanted}:latest") };
+        let tagged = if wanted.contains(':') {
+            wanted.to_owned()
+        } else {
+            format!("{wanted}:latest")
+        };
         let is_named = |text: Option<&str>| text == Some(wanted) || text == Some(tagged.as_str());
-        is_named(attribute("image")) || (event.kind == "image" && (event.actor.id == wanted || is_named(attribute("name"))))
+        is_named(attribute("image"))
+            || (event.kind == "image" && (event.actor.id == wanted || is_named(attribute("name"))))
     };
     any("type", &|wanted| event.kind == wanted)
         // `exec_create: cmd` is asked for as `exec_create`.

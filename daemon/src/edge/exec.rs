@@ -61,11 +61,19 @@ async fn start(
     }
     // dockerd takes the connection over first and then says in the stream what went wrong.
     let begun = begin(&exec);
-    let hub = if begun.is_ok() { Arc::clone(&exec.hub) } else { Arc::default() };
+    let hub = if begun.is_ok() {
+        Arc::clone(&exec.hub)
+    } else {
+        Arc::default()
+    };
     let response = converse(&exec, Arc::clone(&hub), request)?;
     tokio::spawn(async move {
         let started = match begun {
-            Ok(()) => state.containers.exec_start(&by, exec, how).await.map_err(ApiError::from),
+            Ok(()) => state
+                .containers
+                .exec_start(&by, exec, how)
+                .await
+                .map_err(ApiError::from),
             Err(refused) => Err(refused),
         };
         if let Err(failure) = started {
@@ -80,7 +88,10 @@ fn converse(exec: &Exec, hub: Arc<Hub>, request: Request) -> Answer {
     let asked = &exec.request;
     let streams = Streams {
         hub,
-        wanted: Wanted { stdout: asked.attach_stdout, stderr: asked.attach_stderr },
+        wanted: Wanted {
+            stdout: asked.attach_stdout,
+            stderr: asked.attach_stderr,
+        },
         input: asked.attach_stdin,
         is_stream: true,
         tty: asked.tty,
@@ -115,7 +126,9 @@ async fn resize(
 ) -> Answer {
     let (rows, columns) = (params.side("h")?, params.side("w")?);
     let exec = state.containers.exec(&by, &id).await?;
-    exec.hub.resize(rows, columns).map_err(|error| ApiError::internal(error.to_string()))?;
+    exec.hub
+        .resize(rows, columns)
+        .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(empty(StatusCode::OK))
 }
 

@@ -57,9 +57,8 @@ pub(super) struct Streams {
 /// # Errors
 /// 400 in dockerd's words.
 pub(super) fn detach_keys(given: &str, tty: bool) -> Result<Option<DetachKeys>, ApiError> {
-    let keys = DetachKeys::parse(given).ok_or_else(|| {
-        ApiError::bad_request(docker_api::error::invalid_detach_keys(given))
-    })?;
+    let keys = DetachKeys::parse(given)
+        .ok_or_else(|| ApiError::bad_request(docker_api::error::invalid_detach_keys(given)))?;
     Ok(tty.then_some(keys))
 }
 
@@ -76,8 +75,15 @@ pub(super) fn refuse(error: ApiError) -> Response {
 /// Connects the client. The hub is joined before this returns, so nothing that starts afterwards is missed.
 pub(super) fn answer(mut request: Request, streams: Streams, version: ApiVersion) -> Response {
     let attachment = streams.hub.attach(streams.wanted);
-    let kind = if streams.tty || version < CONTENT_TYPE_SINCE { RAW } else { MULTIPLEXED };
-    let wants_upgrade = request.headers().get(header::UPGRADE).is_some_and(|value| value == "tcp");
+    let kind = if streams.tty || version < CONTENT_TYPE_SINCE {
+        RAW
+    } else {
+        MULTIPLEXED
+    };
+    let wants_upgrade = request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value == "tcp");
     if !wants_upgrade {
         let (sender, body) = mpsc::channel(BODY_CHUNKS);
         tokio::spawn(send_to_body(streams, attachment, sender));
@@ -91,8 +97,12 @@ pub(super) fn answer(mut request: Request, streams: Streams, version: ApiVersion
         }
     });
     let mut response = with_type(StatusCode::SWITCHING_PROTOCOLS, kind, Body::empty());
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("tcp"));
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    response
+        .headers_mut()
+        .insert(header::UPGRADE, HeaderValue::from_static("tcp"));
     response
 }
 
@@ -108,10 +118,27 @@ fn frame(chunk: &Chunk, tty: bool) -> Bytes {
 async fn send_past(streams: &Streams, to: &mpsc::Sender<Bytes>) {
     let Some(path) = streams.past.clone() else { return };
     let Wanted { stdout, stderr } = streams.wanted;
-    let mut entries = read(path, LogQuery { stdout, stderr, since: None, until: None, tail: None }, None);
+    let mut entries = read(
+        path,
+        LogQuery {
+            stdout,
+            stderr,
+            since: None,
+            until: None,
+            tail: None,
+        },
+        None,
+    );
     while let Some(entry) = entries.recv().await {
-        let kind = if entry.stream == "stderr" { StreamKind::Stderr } else { StreamKind::Stdout };
-        let chunk = Chunk { kind, bytes: Bytes::from(entry.log) };
+        let kind = if entry.stream == "stderr" {
+            StreamKind::Stderr
+        } else {
+            StreamKind::Stdout
+        };
+        let chunk = Chunk {
+            kind,
+            bytes: Bytes::from(entry.log),
+        };
         if to.send(frame(&chunk, streams.tty)).await.is_err() {
             return;
         }

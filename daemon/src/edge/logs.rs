@@ -51,7 +51,10 @@ pub(super) async fn logs(
     };
     let follow = if params.flag("follow") {
         let changes = state.containers.hub(&container.id).await?.log_changes();
-        Some(Follow { changes, over: Box::pin(state.containers.over(&container.id).await?) })
+        Some(Follow {
+            changes,
+            over: Box::pin(state.containers.over(&container.id).await?),
+        })
     } else {
         None
     };
@@ -66,8 +69,11 @@ pub(super) async fn logs(
         }
     });
     let is_raw = tty || version < CONTENT_TYPE_SINCE;
-    let kind =
-        if is_raw { "application/vnd.docker.raw-stream" } else { "application/vnd.docker.multiplexed-stream" };
+    let kind = if is_raw {
+        "application/vnd.docker.raw-stream"
+    } else {
+        "application/vnd.docker.multiplexed-stream"
+    };
     Ok(with_type(StatusCode::OK, kind, channel(body)))
 }
 
@@ -84,7 +90,11 @@ fn line(entry: &LogEntry, tty: bool, with_time: bool) -> Bytes {
     if tty {
         return Bytes::from(text);
     }
-    let kind = if entry.stream == "stderr" { StreamKind::Stderr } else { StreamKind::Stdout };
+    let kind = if entry.stream == "stderr" {
+        StreamKind::Stderr
+    } else {
+        StreamKind::Stdout
+    };
     let mut framed = Vec::with_capacity(text.len() + stream::HEADER_BYTES);
     stream::encode(kind, text.as_bytes(), &mut framed);
     framed.into()

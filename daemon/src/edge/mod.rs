@@ -74,7 +74,10 @@ impl State {
             HostOs::FreeBsd => "freebsd",
             HostOs::Linux => "linux",
         };
-        self.settings.report_os_type.clone().unwrap_or_else(|| own.to_owned())
+        self.settings
+            .report_os_type
+            .clone()
+            .unwrap_or_else(|| own.to_owned())
     }
 }
 

@@ -28,8 +28,11 @@ pub(super) fn routes() -> Router<State> {
 async fn list(Shared(state): Shared<State>, params: Params) -> Result<Response, ApiError> {
     let filters = params.filters()?;
     let accepted = ["driver", "id", "label", "name", "scope", "type", "dangling"];
-    filters.accept_only(&accepted).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let any = |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
+    filters
+        .accept_only(&accepted)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let any =
+        |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
     let networks = state.networks.all();
     let chosen = networks.iter().filter(|network| {
         any("name", &|wanted| network.name.contains(wanted))
@@ -40,7 +43,10 @@ async fn list(Shared(state): Shared<State>, params: Params) -> Result<Response, 
             && any("dangling", &|wanted| !docker_api::query::truthy(wanted))
             && !filters.contains("label")
     });
-    Ok(json(StatusCode::OK, &chosen.map(|network| shown(&state, network)).collect::<Vec<_>>()))
+    Ok(json(
+        StatusCode::OK,
+        &chosen.map(|network| shown(&state, network)).collect::<Vec<_>>(),
+    ))
 }
 
 async fn inspect(
@@ -50,11 +56,26 @@ async fn inspect(
 ) -> Result<Response, ApiError> {
     let network = state.networks.find(&id)?;
     let on_it = |container: &Arc<Container>| {
-        let endpoint = container.endpoint.as_ref().filter(|endpoint| endpoint.network_id == network.id)?;
+        let endpoint = container
+            .endpoint
+            .as_ref()
+            .filter(|endpoint| endpoint.network_id == network.id)?;
         Some((container.id.clone(), endpoint_resource(&container.name, endpoint)))
     };
-    let containers = state.containers.all(&by).await?.iter().filter_map(on_it).collect();
-    Ok(json(StatusCode::OK, &NetworkInspect { containers: Some(containers), ..shown(&state, &network) }))
+    let containers = state
+        .containers
+        .all(&by)
+        .await?
+        .iter()
+        .filter_map(on_it)
+        .collect();
+    Ok(json(
+        StatusCode::OK,
+        &NetworkInspect {
+            containers: Some(containers),
+            ..shown(&state, &network)
+        },
+    ))
 }
 
 fn endpoint_resource(name: &str, endpoint: &Endpoint) -> EndpointResource {
@@ -70,7 +91,9 @@ fn endpoint_resource(name: &str, endpoint: &Endpoint) -> EndpointResource {
 /// What dockerd shows of its default bridge, as far as it holds here.
 fn options(state: &State, network: &Network) -> BTreeMap<String, String> {
     let own = |(name, value): (&str, &str)| (format!("com.docker.network.{name}"), value.to_owned());
-    let Some(bridge) = state.networks.bridge_name(network) else { return BTreeMap::new() };
+    let Some(bridge) = state.networks.bridge_name(network) else {
+        return BTreeMap::new();
+    };
     let options = [
         ("bridge.default_bridge", "true"),
         ("bridge.enable_icc", "true"),
@@ -89,7 +112,11 @@ fn shown(state: &State, network: &Network) -> NetworkInspect {
     let config = network.subnet.map(|subnet| {
         vec![IpamConfig {
             subnet: subnet.to_string(),
-            gateway: subnet.hosts().next().map(|address| address.to_string()).unwrap_or_default(),
+            gateway: subnet
+                .hosts()
+                .next()
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             ..IpamConfig::default()
         }]
     });
@@ -101,7 +128,11 @@ fn shown(state: &State, network: &Network) -> NetworkInspect {
         driver: network.driver.clone(),
         enable_ipv4: true,
         options: Some(options(state, network)),
-        ipam: Ipam { driver: "default".to_owned(), options: None, config },
+        ipam: Ipam {
+            driver: "default".to_owned(),
+            options: None,
+            config,
+        },
         ..NetworkInspect::default()
     }
 }

@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use docker_api::version::{ApiVersion, VersionRefused};
 use bytes::Bytes;
+use docker_api::version::{ApiVersion, VersionRefused};
 use futures_util::stream::unfold;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
@@ -58,7 +58,10 @@ pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> 
     let router = super::router(state);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
+        let place = Arc::clone(&places)
+            .acquire_owned()
+            .await
+            .map_err(std::io::Error::other)?;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (router, banner) = (router.clone(), Arc::clone(&banner));
@@ -85,9 +88,15 @@ async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>) {
         async move { Ok::<_, Infallible>(answer(request, router, &banner, principal).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(HTTP_HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HTTP_HEAD_BYTES_MAX);
     http.half_close(true);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await {
+    if let Err(error) = http
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await
+    {
         tracing::debug!(%error, "connection ended");
     }
 }
@@ -96,7 +105,10 @@ async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>) {
 fn principal_of(stream: &UnixStream) -> std::io::Result<Principal> {
     let uid = stream.peer_cred()?.uid();
     let label = |text: String| Label::new(text).map_err(std::io::Error::other);
-    Ok(Principal { tenant: label("default".to_owned())?, subject: label(format!("uid:{uid}"))? })
+    Ok(Principal {
+        tenant: label("default".to_owned())?,
+        subject: label(format!("uid:{uid}"))?,
+    })
 }
 
 async fn answer(
@@ -117,7 +129,11 @@ async fn answer(
     }
     parts.extensions.insert(version);
     parts.extensions.insert(principal);
-    let body = if parts.headers.contains_key(header::UPGRADE) { Body::new(body) } else { read_on(body) };
+    let body = if parts.headers.contains_key(header::UPGRADE) {
+        Body::new(body)
+    } else {
+        read_on(body)
+    };
     let request = Request::from_parts(parts, body);
     let response = match router.call(request).await {
         Ok(response) => response,
@@ -168,7 +184,9 @@ fn strip_version(uri: &mut Uri) -> Result<ApiVersion, VersionRefused> {
     };
     let mut parts = path.splitn(3, '/');
     let first = parts.nth(1).unwrap_or_default();
-    let Some(digits) = is_version(first) else { return Ok(ApiVersion::MAX) };
+    let Some(digits) = is_version(first) else {
+        return Ok(ApiVersion::MAX);
+    };
     let version = ApiVersion::negotiate(&digits)?;
     let rest = format!("/{}", parts.next().unwrap_or_default());
     let with_query = match uri.query() {

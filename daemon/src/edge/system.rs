@@ -30,7 +30,11 @@ pub(super) fn routes() -> Router<State> {
 }
 
 async fn ping() -> Response {
-    ping_headers(with_type(StatusCode::OK, "text/plain; charset=utf-8", Body::from("OK")))
+    ping_headers(with_type(
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        Body::from("OK"),
+    ))
 }
 
 async fn ping_head() -> Response {
@@ -46,9 +50,14 @@ fn ping_headers(mut response: Response) -> Response {
         ("swarm", "inactive"),
     ];
     for (name, value) in fixed {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
-    response.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .entry(header::CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
@@ -62,7 +71,10 @@ pub(super) fn architecture() -> &'static str {
 }
 
 async fn version(Shared(state): Shared<State>) -> Response {
-    let kernel = state.host().map(|facts| facts.release.as_str().to_owned()).unwrap_or_default();
+    let kernel = state
+        .host()
+        .map(|facts| facts.release.as_str().to_owned())
+        .unwrap_or_default();
     let details = BTreeMap::from([
         ("ApiVersion".to_owned(), ApiVersion::MAX.to_string()),
         ("Arch".to_owned(), architecture().to_owned()),
@@ -71,10 +83,15 @@ async fn version(Shared(state): Shared<State>) -> Response {
         ("MinAPIVersion".to_owned(), ApiVersion::MIN.to_string()),
         ("Os".to_owned(), state.os_type()),
     ]);
-    let engine =
-        ComponentVersion { name: "Engine".to_owned(), version: VERSION.to_owned(), details: Some(details) };
+    let engine = ComponentVersion {
+        name: "Engine".to_owned(),
+        version: VERSION.to_owned(),
+        details: Some(details),
+    };
     let shown = Version {
-        platform: VersionPlatform { name: "Cellblock".to_owned() },
+        platform: VersionPlatform {
+            name: "Cellblock".to_owned(),
+        },
         components: Some(vec![engine]),
         version: VERSION.to_owned(),
         api_version: ApiVersion::MAX.to_string(),
@@ -87,16 +104,33 @@ async fn version(Shared(state): Shared<State>) -> Response {
     json(StatusCode::OK, &shown)
 }
 
-async fn info(Shared(state): Shared<State>, Extension(by): Extension<Principal>) -> Result<Response, ApiError> {
+async fn info(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+) -> Result<Response, ApiError> {
     let containers = state.containers.all(&by).await?;
     let count = |wanted: &dyn Fn(Phase) -> bool| {
-        i64::try_from(containers.iter().filter(|container| wanted(container.phase)).count()).unwrap_or(i64::MAX)
+        i64::try_from(
+            containers
+                .iter()
+                .filter(|container| wanted(container.phase))
+                .count(),
+        )
+        .unwrap_or(i64::MAX)
     };
     let running = count(&|phase| matches!(phase, Phase::Running { .. }));
     let images = state.images.all().await?.len();
     let host = state.host();
-    let release = host.as_ref().map(|facts| facts.release.as_str().to_owned()).unwrap_or_default();
-    let backend = state.helpers.zfs.0.facts().map(|facts| facts.backend.as_str().to_owned());
+    let release = host
+        .as_ref()
+        .map(|facts| facts.release.as_str().to_owned())
+        .unwrap_or_default();
+    let backend = state
+        .helpers
+        .zfs
+        .0
+        .facts()
+        .map(|facts| facts.backend.as_str().to_owned());
     let uname = rustix::system::uname();
     let shown = Info {
         id: state.installation.to_string(),
@@ -109,7 +143,11 @@ async fn info(Shared(state): Shared<State>, Extension(by): Extension<Principal>)
         logging_driver: "json-file".to_owned(),
         docker_root_dir: state.settings.root_dir.display().to_string(),
         kernel_version: release,
-        operating_system: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+        operating_system: format!(
+            "{} {}",
+            uname.sysname().to_string_lossy(),
+            uname.release().to_string_lossy()
+        ),
         os_type: state.os_type(),
         architecture: uname.machine().to_string_lossy().into_owned(),
         name: uname.nodename().to_string_lossy().into_owned(),
@@ -118,7 +156,10 @@ async fn info(Shared(state): Shared<State>, Extension(by): Extension<Principal>)
         server_version: VERSION.to_owned(),
         default_runtime: "cellblock".to_owned(),
         ipv4_forwarding: true,
-        swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
+        swarm: SwarmInfo {
+            local_node_state: "inactive".to_owned(),
+            ..SwarmInfo::default()
+        },
         system_time: crate::services::clock::text(crate::services::clock::now_ns()),
         ..Info::default()
     };

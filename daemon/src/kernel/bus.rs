@@ -18,15 +18,26 @@ pub struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        Bus { live: broadcast::channel(EVENTS_QUEUE_MAX).0, kept: Arc::default() }
+        Bus {
+            live: broadcast::channel(EVENTS_QUEUE_MAX).0,
+            kept: Arc::default(),
+        }
     }
 }
 
 impl Bus {
     /// Publishes `kind` `action` about `id`, now.
     pub fn publish(&self, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
-        let actor = EventActor { id: id.to_owned(), attributes };
-        let event = Arc::new(EventMessage::new(kind, action, actor, crate::services::clock::now_ns()));
+        let actor = EventActor {
+            id: id.to_owned(),
+            attributes,
+        };
+        let event = Arc::new(EventMessage::new(
+            kind,
+            action,
+            actor,
+            crate::services::clock::now_ns(),
+        ));
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == EVENTS_KEPT_MAX {
             kept.pop_front();

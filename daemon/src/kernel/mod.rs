@@ -24,7 +24,10 @@ const WORKER_THREADS: usize = 4;
 pub fn main() -> ExitCode {
     let settings = Settings::parse();
     let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = || {
         #[expect(clippy::expect_used)]
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,7 +75,10 @@ fn empty_temporary(directory: &Path) -> Result<(), StartError> {
 }
 
 fn inherited(descriptor: impl AsFd, name: &'static str) -> Result<OwnedFd, StartError> {
-    descriptor.as_fd().try_clone_to_owned().map_err(|_| StartError::NotInherited(name))
+    descriptor
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|_| StartError::NotInherited(name))
 }
 
 /// Why the daemon could not start.
@@ -97,5 +103,8 @@ pub(crate) enum StartError {
 /// # Errors
 /// Never: both words are good labels; the type asks.
 pub(crate) fn housekeeping() -> Result<Principal, BadName> {
-    Ok(Principal { tenant: Label::new("default")?, subject: Label::new("daemon")? })
+    Ok(Principal {
+        tenant: Label::new("default")?,
+        subject: Label::new("daemon")?,
+    })
 }

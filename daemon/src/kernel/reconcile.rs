@@ -23,7 +23,13 @@ pub(super) async fn reconcile(kernel: &Kernel, mut kept: Kept) {
         }
     }
     for key in kept.keys() {
-        report("kept descriptors", kernel.launcher.forget(key).map_err(|e| Failure::System(e.to_string())));
+        report(
+            "kept descriptors",
+            kernel
+                .launcher
+                .forget(key)
+                .map_err(|e| Failure::System(e.to_string())),
+        );
     }
     report("jails", remove_stray_jails(kernel, &running).await);
     report("links", remove_stray_links(kernel, &running).await);
@@ -40,7 +46,11 @@ async fn settle(
 ) -> bool {
     match (container.phase, descriptors) {
         (Phase::Running { pid }, Some(descriptors)) => {
-            match kernel.containers.adopt(&kernel.by, container, pid, descriptors).await {
+            match kernel
+                .containers
+                .adopt(&kernel.by, container, pid, descriptors)
+                .await
+            {
                 Ok(()) => return true,
                 Err(error) => {
                     tracing::error!(%error, container = container.id, "not adopted");
@@ -50,7 +60,10 @@ async fn settle(
         }
         (Phase::Running { .. }, None) => kernel.containers.lost(&kernel.by, container).await,
         (Phase::Removing, _) => {
-            report("a removal", kernel.containers.finish_removal(&kernel.by, container).await);
+            report(
+                "a removal",
+                kernel.containers.finish_removal(&kernel.by, container).await,
+            );
         }
         (Phase::Created | Phase::Exited | Phase::Dead, _) => {}
     }
@@ -59,7 +72,10 @@ async fn settle(
 
 async fn remove_stray_jails(kernel: &Kernel, running: &BTreeSet<String>) -> Result<(), Failure> {
     let jails = kernel.helpers.jail.list(&kernel.by).await?;
-    for jail in jails.into_iter().filter(|info| !running.contains(info.jail.as_str())) {
+    for jail in jails
+        .into_iter()
+        .filter(|info| !running.contains(info.jail.as_str()))
+    {
         kernel.helpers.jail.remove(&kernel.by, jail.jail).await?;
     }
     Ok(())
@@ -81,18 +97,43 @@ async fn remove_stray_links(kernel: &Kernel, running: &BTreeSet<String>) -> Resu
 }
 
 async fn remove_stray_mounts(kernel: &Kernel, running: &BTreeSet<String>) -> Result<(), Failure> {
-    let points: BTreeSet<MountName> =
-        kernel.helpers.mount.list(&kernel.by).await?.into_iter().map(|mounted| mounted.at).collect();
+    let points: BTreeSet<MountName> = kernel
+        .helpers
+        .mount
+        .list(&kernel.by)
+        .await?
+        .into_iter()
+        .map(|mounted| mounted.at)
+        .collect();
     // Container roots first: volumes are bound below them.
     for at in &points {
-        let of_running = at.as_str().strip_prefix("c-").is_some_and(|id| running.contains(id));
+        let of_running = at
+            .as_str()
+            .strip_prefix("c-")
+            .is_some_and(|id| running.contains(id));
         if !of_running && !at.as_str().starts_with("v-") {
-            report("a mount", kernel.helpers.mount.unmount(&kernel.by, at.clone()).await.map_err(Into::into));
+            report(
+                "a mount",
+                kernel
+                    .helpers
+                    .mount
+                    .unmount(&kernel.by, at.clone())
+                    .await
+                    .map_err(Into::into),
+            );
         }
     }
     if running.is_empty() {
         for at in points.iter().filter(|at| at.as_str().starts_with("v-")) {
-            report("a mount", kernel.helpers.mount.unmount(&kernel.by, at.clone()).await.map_err(Into::into));
+            report(
+                "a mount",
+                kernel
+                    .helpers
+                    .mount
+                    .unmount(&kernel.by, at.clone())
+                    .await
+                    .map_err(Into::into),
+            );
         }
     }
     Ok(())
@@ -108,7 +149,15 @@ async fn remove_stray_datasets(kernel: &Kernel, known: &BTreeSet<String>) -> Res
     for dataset in datasets {
         let id = dataset.as_str().rsplit('/').next().unwrap_or_default();
         if !known.contains(id) {
-            report("a dataset", kernel.helpers.zfs.destroy(&kernel.by, dataset).await.map_err(Into::into));
+            report(
+                "a dataset",
+                kernel
+                    .helpers
+                    .zfs
+                    .destroy(&kernel.by, dataset)
+                    .await
+                    .map_err(Into::into),
+            );
         }
     }
     Ok(())

@@ -31,7 +31,10 @@ impl Supervisor {
     /// Starts listening to the launcher; returns when everything kept has been handed over. The receiver tells when to stop.
     pub(super) async fn start(control: OwnedFd) -> Result<(Self, mpsc::Receiver<()>), StartError> {
         let launcher = Launcher::new(control);
-        let slots: Slots = HelperKind::ALL.iter().map(|kind| (kind.name(), Arc::default())).collect();
+        let slots: Slots = HelperKind::ALL
+            .iter()
+            .map(|kind| (kind.name(), Arc::default()))
+            .collect();
         let helpers = Helpers {
             zfs: zfs::Zfs(client(HelperKind::Zfs, &slots)?),
             jail: jail::Jail(client(HelperKind::Jail, &slots)?),
@@ -45,8 +48,17 @@ impl Supervisor {
         std::thread::Builder::new()
             .name("launcher".to_owned())
             .spawn(move || listen(&link, &slots, told_kept, &stop))?;
-        let kept = kept.await.map_err(|_| StartError::NotInherited("standard input"))?;
-        Ok((Supervisor { launcher, helpers, kept }, stopped))
+        let kept = kept
+            .await
+            .map_err(|_| StartError::NotInherited("standard input"))?;
+        Ok((
+            Supervisor {
+                launcher,
+                helpers,
+                kept,
+            },
+            stopped,
+        ))
     }
 }
 

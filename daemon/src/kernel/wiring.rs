@@ -5,6 +5,7 @@ use super::supervisor::Supervisor;
 use super::{StartError, housekeeping};
 use crate::config::Settings;
 use crate::edge;
+use crate::services::Failure;
 use crate::services::builder::Builder;
 use crate::services::containers::{Container, Containers, ContainersActor, Deps, Roots, Table};
 use crate::services::images::Images;
@@ -12,7 +13,6 @@ use crate::services::naming;
 use crate::services::networks::Networks;
 use crate::services::processes::{Processes, ProcessesActor};
 use crate::services::volumes::Volumes;
-use crate::services::Failure;
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use crate::transport::launcher::Launcher;
@@ -48,12 +48,18 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
     let helpers = supervisor.helpers.clone();
     let installation = installation(&store).await?;
     let images = Images::start(store.clone(), helpers.clone(), bus.clone()).await?;
-    let networks =
-        Networks::start(&store, helpers.clone(), installation.clone(), settings.bridge_subnet).await?;
+    let networks = Networks::start(
+        &store,
+        helpers.clone(),
+        installation.clone(),
+        settings.bridge_subnet,
+    )
+    .await?;
     let volumes = Volumes::start(store.clone(), helpers.clone()).await?;
     let processes = Processes(ProcessesActor::default().start());
     let stored: Vec<(String, Container)> = store.all(Kind::Container).await?;
-    let table = Table(ContainersActor::new(stored.into_iter().map(|(_, container)| container).collect()).start());
+    let table =
+        Table(ContainersActor::new(stored.into_iter().map(|(_, container)| container).collect()).start());
     let deps = Deps {
         table,
         store,
@@ -69,7 +75,12 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         recording: tokio::sync::Mutex::default(),
     };
     let containers = Containers(Arc::new(deps));
-    let builder = Builder::new(containers.clone(), images.clone(), helpers.clone(), Arc::clone(&settings));
+    let builder = Builder::new(
+        containers.clone(),
+        images.clone(),
+        helpers.clone(),
+        Arc::clone(&settings),
+    );
     Ok(Kernel {
         settings,
         installation,

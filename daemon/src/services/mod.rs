@@ -16,8 +16,8 @@
 
 pub mod builder;
 pub mod clock;
-pub mod failure;
 pub mod containers;
+pub mod failure;
 pub mod images;
 pub mod naming;
 pub mod networks;

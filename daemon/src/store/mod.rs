@@ -93,7 +93,9 @@ impl Store {
         self.call(move |connection| {
             let sql = "INSERT INTO document (kind, key, body) VALUES (?1, ?2, ?3)
                        ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body";
-            connection.execute(sql, params![kind.name(), key, text]).map(|_| ())
+            connection
+                .execute(sql, params![kind.name(), key, text])
+                .map(|_| ())
         })
         .await
     }
@@ -120,7 +122,9 @@ impl Store {
         let text: Option<String> = self
             .call(move |connection| {
                 let sql = "SELECT body FROM document WHERE kind = ?1 AND key = ?2";
-                connection.query_row(sql, params![kind.name(), key], |row| row.get(0)).optional()
+                connection
+                    .query_row(sql, params![kind.name(), key], |row| row.get(0))
+                    .optional()
             })
             .await?;
         Ok(text.as_deref().map(serde_json::from_str).transpose()?)
@@ -139,7 +143,9 @@ impl Store {
                 rows.collect()
             })
             .await?;
-        rows.into_iter().map(|(key, text)| Ok((key, serde_json::from_str(&text)?))).collect()
+        rows.into_iter()
+            .map(|(key, text)| Ok((key, serde_json::from_str(&text)?)))
+            .collect()
     }
 
     async fn call<T: Send + 'static>(

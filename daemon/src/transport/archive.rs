@@ -50,7 +50,11 @@ impl Packing {
     /// As [`Packing::finish`].
     pub async fn into_bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        (&mut self.stream).take(bytes_max).read_to_end(&mut bytes).await.map_err(broken)?;
+        (&mut self.stream)
+            .take(bytes_max)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(broken)?;
         self.finish().await?;
         Ok(bytes)
     }
@@ -108,7 +112,8 @@ impl Archive {
         base: Option<MountName>,
         skip: Bounded<RelPath, LIST_ITEMS_MAX>,
     ) -> Result<Packing> {
-        self.packing(by, Request::PackDifference { root, base, skip }).await
+        self.packing(by, Request::PackDifference { root, base, skip })
+            .await
     }
 
     /// The content of a small file, links followed inside the root; `None` where there is no such file.
@@ -122,7 +127,17 @@ impl Archive {
         path: RelPath,
         bytes_max: u32,
     ) -> Result<Option<Vec<u8>>> {
-        let packing = match self.packing(by, Request::Read { root, path, bytes_max }).await {
+        let packing = match self
+            .packing(
+                by,
+                Request::Read {
+                    root,
+                    path,
+                    bytes_max,
+                },
+            )
+            .await
+        {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
         };
@@ -146,7 +161,10 @@ impl Archive {
     async fn packing(&self, by: &Principal, request: Request) -> Result<Packing> {
         let (read_end, write_end) = pipe()?;
         let outcome = self.start(by, request, write_end).await?;
-        Ok(Packing { stream: Receiver::from_owned_fd(read_end).map_err(broken)?, outcome })
+        Ok(Packing {
+            stream: Receiver::from_owned_fd(read_end).map_err(broken)?,
+            outcome,
+        })
     }
 
     async fn start(&self, by: &Principal, request: Request, stream: OwnedFd) -> Result<Receiver> {
@@ -166,12 +184,22 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 async fn read_outcome(outcome: Receiver) -> Result<Moved> {
     let mut bytes = Vec::new();
-    outcome.take(FRAME_BYTES_MAX as u64).read_to_end(&mut bytes).await.map_err(broken)?;
+    outcome
+        .take(FRAME_BYTES_MAX as u64)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(broken)?;
     if bytes.is_empty() {
         return Err(TransportError::Stream("the archive worker died".to_owned()));
     }
     match decode(&bytes).map_err(|e| TransportError::Stream(e.to_string()))? {
-        Outcome::Done { entries, content_bytes } => Ok(Moved { entries, content_bytes }),
+        Outcome::Done {
+            entries,
+            content_bytes,
+        } => Ok(Moved {
+            entries,
+            content_bytes,
+        }),
         Outcome::Failed(error) => Err(TransportError::Helper(error)),
     }
 }

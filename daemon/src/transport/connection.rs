@@ -7,7 +7,7 @@ use super::TransportError;
 use crate::kernel::limits::{HELPER_DEADLINE, HELPER_QUEUE_REQUESTS_MAX, HELPER_RETURN_DEADLINE};
 use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::fd::{receive_frame, send_frame};
-use protocol::handshake::{HelperKind, Hello, HostFacts, Welcome};
+use protocol::handshake::{Hello, HelperKind, HostFacts, Welcome};
 use protocol::{Answer, Ask, ErrorCode, Principal};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io::{Error, Result};
@@ -41,7 +41,9 @@ impl Slot {
     fn take(&self) -> Option<OwnedFd> {
         let guard = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let empty = |socket: &mut Option<OwnedFd>| socket.is_none();
-        let waited = self.filled.wait_timeout_while(guard, HELPER_RETURN_DEADLINE, empty);
+        let waited = self
+            .filled
+            .wait_timeout_while(guard, HELPER_RETURN_DEADLINE, empty);
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
@@ -56,7 +58,11 @@ pub struct Client<Q, R> {
 
 impl<Q, R> Clone for Client<Q, R> {
     fn clone(&self) -> Self {
-        Client { kind: self.kind, jobs: self.jobs.clone(), facts: Arc::clone(&self.facts) }
+        Client {
+            kind: self.kind,
+            jobs: self.jobs.clone(),
+            facts: Arc::clone(&self.facts),
+        }
     }
 }
 
@@ -68,9 +74,21 @@ impl<Q: Encode + Send + 'static, R: Decode<()> + Send + 'static> Client<Q, R> {
     pub fn start(kind: HelperKind, slot: Arc<Slot>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(HELPER_QUEUE_REQUESTS_MAX);
         let facts = Arc::new(Mutex::new(None));
-        let client = Client { kind, jobs, facts: Arc::clone(&facts) };
-        let worker = Worker { kind, slot, facts, socket: None, next_id: 0 };
-        std::thread::Builder::new().name(format!("helper-{}", kind.name())).spawn(move || worker.run(queue))?;
+        let client = Client {
+            kind,
+            jobs,
+            facts: Arc::clone(&facts),
+        };
+        let worker = Worker {
+            kind,
+            slot,
+            facts,
+            socket: None,
+            next_id: 0,
+        };
+        std::thread::Builder::new()
+            .name(format!("helper-{}", kind.name()))
+            .spawn(move || worker.run(queue))?;
         Ok(client)
     }
 
@@ -80,12 +98,21 @@ impl<Q: Encode + Send + 'static, R: Decode<()> + Send + 'static> Client<Q, R> {
     /// See [`TransportError`].
     pub async fn ask(&self, by: &Principal, request: Q, fds: Vec<OwnedFd>) -> Asked<R> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { ask: Ask { by: by.clone(), request }, fds, reply };
+        let job = Job {
+            ask: Ask {
+                by: by.clone(),
+                request,
+            },
+            fds,
+            reply,
+        };
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => TransportError::Full(self.kind.name()),
             mpsc::error::TrySendError::Closed(_) => TransportError::Gone(self.kind.name()),
         })?;
-        answer.await.unwrap_or(Err(TransportError::Gone(self.kind.name())))
+        answer
+            .await
+            .unwrap_or(Err(TransportError::Gone(self.kind.name())))
     }
 
     /// What the helper said of the host at its last handshake.
@@ -168,10 +195,18 @@ impl Worker {
     }
 
     fn connect(&self) -> Result<OwnedFd> {
-        let socket = self.slot.take().ok_or_else(|| Error::other("helper did not come back"))?;
+        let socket = self
+            .slot
+            .take()
+            .ok_or_else(|| Error::other("helper did not come back"))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(HELPER_DEADLINE))?;
         set_socket_timeout(&socket, Timeout::Send, Some(HELPER_DEADLINE))?;
-        send_frame(&socket, 0, &encode(&Hello::new(self.kind)).map_err(Error::other)?, &[])?;
+        send_frame(
+            &socket,
+            0,
+            &encode(&Hello::new(self.kind)).map_err(Error::other)?,
+            &[],
+        )?;
         let frame = receive_frame(&socket)?.ok_or_else(|| Error::other("helper ended at the handshake"))?;
         match decode(&frame.payload).map_err(Error::other)? {
             Welcome::Ready(facts) => {

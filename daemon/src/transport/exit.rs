@@ -20,7 +20,11 @@ impl WaitStatus {
     #[must_use]
     pub fn exit_code(self) -> i64 {
         let signal = self.0 & 0x7f;
-        if signal == 0 { i64::from((self.0 >> 8) & 0xff) } else { 128 + i64::from(signal) }
+        if signal == 0 {
+            i64::from((self.0 >> 8) & 0xff)
+        } else {
+            128 + i64::from(signal)
+        }
     }
 }
 
@@ -48,16 +52,29 @@ pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
     use tokio::io::unix::AsyncFd;
     let number = usize::try_from(descriptor.as_raw_fd()).map_err(Error::other)?;
     let add = EvFlags::EV_ADD | EvFlags::EV_ONESHOT;
-    let watch = KEvent::new(number, EventFilter::EVFILT_PROCDESC, add, FilterFlag::NOTE_EXIT, 0, 0);
+    let watch = KEvent::new(
+        number,
+        EventFilter::EVFILT_PROCDESC,
+        add,
+        FilterFlag::NOTE_EXIT,
+        0,
+        0,
+    );
     let queue = Kqueue::new()?;
     queue.kevent(&[watch], &mut [], None)?;
     // A queue that holds an event can be read (kqueue(2)), so no thread has to wait for each process.
-    #[expect(deprecated, reason = "its successor is unsafe; a queue keeps its descriptor as long as it lives")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; a queue keeps its descriptor as long as it lives"
+    )]
     let queue = AsyncFd::with_interest(Queue(queue), Interest::READABLE)?;
     loop {
         let mut ready = queue.readable().await?;
         let mut events = [watch];
-        let at_once = nix::libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let at_once = nix::libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         if queue.get_ref().0.kevent(&[], &mut events, Some(at_once))? > 0 {
             let status = i32::try_from(events[0].data()).map_err(Error::other)?;
             return Ok(WaitStatus(status));

@@ -42,12 +42,15 @@ impl Jail {
     /// # Errors
     /// `AlreadyExists`, `NotFound` for the root, or see [`TransportError`].
     pub async fn create(&self, by: &Principal, spec: JailSpec) -> Result<i32> {
-        match self.0.ask(by, Request::Create(Box::new(spec)), Vec::new()).await? {
+        match self
+            .0
+            .ask(by, Request::Create(Box::new(spec)), Vec::new())
+            .await?
+        {
             (Response::Created { jid }, _) => Ok(jid),
-            (
-                Response::Done | Response::Launched { .. } | Response::Processes(_) | Response::Jails(_),
-                _,
-            ) => Err(self.0.confused()),
+            (Response::Done | Response::Launched { .. } | Response::Processes(_) | Response::Jails(_), _) => {
+                Err(self.0.confused())
+            }
         }
     }
 
@@ -71,7 +74,10 @@ impl Jail {
         pipes: Vec<OwnedFd>,
     ) -> Result<Launched> {
         let wants_terminal = matches!(process.stdio, Stdio::Terminal { .. });
-        let request = Request::Launch { jail, process: Box::new(process) };
+        let request = Request::Launch {
+            jail,
+            process: Box::new(process),
+        };
         let (response, fds) = self.0.ask(by, request, pipes).await?;
         let mut fds = fds.into_iter();
         match (response, fds.next(), fds.next()) {
@@ -93,7 +99,9 @@ impl Jail {
         target: SignalTarget,
         signal: u8,
     ) -> Result<()> {
-        self.done(by, Request::Signal { jail, target, signal }).await.map(|_| ())
+        self.done(by, Request::Signal { jail, target, signal })
+            .await
+            .map(|_| ())
     }
 
     /// Kills everything in a jail and removes it.
@@ -125,7 +133,9 @@ impl Jail {
     pub async fn list(&self, by: &Principal) -> Result<Vec<JailInfo>> {
         let mut all: Vec<JailInfo> = Vec::new();
         loop {
-            let request = Request::List { after: all.last().map(|info| info.jail.clone()) };
+            let request = Request::List {
+                after: all.last().map(|info| info.jail.clone()),
+            };
             match self.0.ask(by, request, Vec::new()).await? {
                 (Response::Jails(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Jails(page), _) => all.extend(page.into_vec()),

@@ -28,7 +28,10 @@ impl Launcher {
     /// Takes the inherited socket.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
-        Launcher { socket: Arc::new(socket), sending: Arc::default() }
+        Launcher {
+            socket: Arc::new(socket),
+            sending: Arc::default(),
+        }
     }
 
     /// Waits for the next message; `None` when the launcher is gone.
@@ -36,9 +39,14 @@ impl Launcher {
     /// # Errors
     /// For anything that is not a message of the protocol.
     pub fn receive(&self) -> Result<Option<FromLauncher>> {
-        let Some(frame) = receive_frame(&*self.socket)? else { return Ok(None) };
+        let Some(frame) = receive_frame(&*self.socket)? else {
+            return Ok(None);
+        };
         let message = decode(&frame.payload).map_err(Error::other)?;
-        Ok(Some(FromLauncher { message, fds: frame.fds }))
+        Ok(Some(FromLauncher {
+            message,
+            fds: frame.fds,
+        }))
     }
 
     /// Has descriptors kept under a key until [`Launcher::forget`].
@@ -46,7 +54,12 @@ impl Launcher {
     /// # Errors
     /// What sendmsg(2) gives; the launcher is gone then.
     pub fn keep(&self, key: &str, fds: &[BorrowedFd<'_>]) -> Result<()> {
-        self.send(&ToLauncher::Keep { key: Text::new(key).map_err(Error::other)? }, fds)
+        self.send(
+            &ToLauncher::Keep {
+                key: Text::new(key).map_err(Error::other)?,
+            },
+            fds,
+        )
     }
 
     /// Has the descriptors of a key closed.
@@ -54,7 +67,12 @@ impl Launcher {
     /// # Errors
     /// What sendmsg(2) gives.
     pub fn forget(&self, key: &str) -> Result<()> {
-        self.send(&ToLauncher::Forget { key: Text::new(key).map_err(Error::other)? }, &[])
+        self.send(
+            &ToLauncher::Forget {
+                key: Text::new(key).map_err(Error::other)?,
+            },
+            &[],
+        )
     }
 
     /// Tells that the API answers.

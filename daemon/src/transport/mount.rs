@@ -62,7 +62,9 @@ impl Mount {
     pub async fn list(&self, by: &Principal) -> Result<Vec<Mounted>> {
         let mut all: Vec<Mounted> = Vec::new();
         loop {
-            let request = Request::List { after: all.last().map(|mounted| mounted.at.clone()) };
+            let request = Request::List {
+                after: all.last().map(|mounted| mounted.at.clone()),
+            };
             match self.0.ask(by, request, Vec::new()).await? {
                 (Response::Mounts(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Mounts(page), _) => all.extend(page.into_vec()),

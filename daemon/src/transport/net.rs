@@ -29,7 +29,8 @@ impl Net {
     /// # Errors
     /// See [`TransportError`].
     pub async fn remove_interface(&self, by: &Principal, interface: InterfaceName) -> Result<()> {
-        self.change(by, Request::RemoveInterface { interface }, Vec::new()).await
+        self.change(by, Request::RemoveInterface { interface }, Vec::new())
+            .await
     }
 
     /// All interfaces of ours.
@@ -39,7 +40,17 @@ impl Net {
     pub async fn list(&self, by: &Principal) -> Result<Vec<InterfaceName>> {
         let mut all: Vec<InterfaceName> = Vec::new();
         loop {
-            match self.0.ask(by, Request::List { after: all.last().cloned() }, Vec::new()).await? {
+            match self
+                .0
+                .ask(
+                    by,
+                    Request::List {
+                        after: all.last().cloned(),
+                    },
+                    Vec::new(),
+                )
+                .await?
+            {
                 (Response::Interfaces(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Interfaces(page), _) => all.extend(page.into_vec()),
                 (Response::Done | Response::Prefixes(_), _) => return Err(self.0.confused()),

@@ -38,7 +38,15 @@ impl Zfs {
         label: SnapshotLabel,
         dataset: DatasetName,
     ) -> Result<()> {
-        self.done(by, Request::Clone { origin, label, dataset }).await
+        self.done(
+            by,
+            Request::Clone {
+                origin,
+                label,
+                dataset,
+            },
+        )
+        .await
     }
 
     /// A snapshot of an unmounted dataset.
@@ -78,11 +86,16 @@ impl Zfs {
     pub async fn list(&self, by: &Principal, parent: &DatasetName) -> Result<Vec<DatasetName>> {
         let mut all: Vec<DatasetName> = Vec::new();
         loop {
-            let request = Request::List { parent: parent.clone(), after: all.last().cloned() };
+            let request = Request::List {
+                parent: parent.clone(),
+                after: all.last().cloned(),
+            };
             match self.0.ask(by, request, Vec::new()).await? {
                 (Response::Names(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Names(page), _) => all.extend(page.into_vec()),
-                (Response::Done | Response::Stats(_) | Response::Space(_), _) => return Err(self.0.confused()),
+                (Response::Done | Response::Stats(_) | Response::Space(_), _) => {
+                    return Err(self.0.confused());
+                }
             }
         }
     }

@@ -64,7 +64,10 @@ pub fn split() -> Result<Side> {
         None,
     )?;
     match fork()? {
-        Forked::Child => Ok(Side::Front(Hand { socket: front, is_gone: Cell::new(false) })),
+        Forked::Child => Ok(Side::Front(Hand {
+            socket: front,
+            is_gone: Cell::new(false),
+        })),
         Forked::Parent => Ok(Side::Hand(Orders(hand))),
     }
 }
@@ -82,7 +85,9 @@ impl Hand {
         // An order that could not be given was not carried out; one that was not answered may have been.
         match send_frame(&self.socket, 0, &order.to_bytes(), fds) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(HelperError::system("order", &error)),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Err(HelperError::system("order", &error));
+            }
             Err(error) => return Err(gone(ErrorCode::NotDone, &error)),
         }
         let frame = match receive_frame(&self.socket) {
@@ -92,7 +97,11 @@ impl Hand {
         };
         let answer: Answer<DoneMessage> =
             decode(&frame.payload).map_err(|e| HelperError::new(ErrorCode::System, e.to_string()))?;
-        answer.map(|done| Done { values: done.0, block: done.1, fds: frame.fds })
+        answer.map(|done| Done {
+            values: done.0,
+            block: done.1,
+            fds: frame.fds,
+        })
     }
 
     /// Whether the hand has ended. A front alone can do nothing: it ends too, and the launcher starts both again.

@@ -24,7 +24,10 @@ pub(crate) fn take_descriptor(number: i32) -> Result<OwnedFd> {
 
 /// umask 022, and no core dumps of this process. Only the soft limit is lowered: a container inherits the hard one.
 pub(crate) fn reset_process() -> Result<()> {
-    let mut core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut core = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: umask cannot fail and takes no pointer.
     unsafe { libc::umask(0o022) };
     // SAFETY: the pointer is to a live rlimit.

@@ -273,8 +273,17 @@ fn check_change(name: &str, instruction: &Instruction) -> Result<(), BuildError>
     match name {
         // Nothing in these is expanded, so trying them tells.
         "HEALTHCHECK" | "ONBUILD" => {
-            let tried = Draft::new(ImageConfig::default()).apply(instruction, &BTreeMap::new());
-            return tried.map_err(|failure| told(failure.to_string()));
+            let mut draft = Draft::new(ImageConfig::default());
+            draft
+                .apply(instruction, &BTreeMap::new())
+                .map_err(|failure| told(failure.to_string()))?;
+            let test = draft.config.healthcheck.and_then(|health| health.test);
+            return match test.as_deref() {
+                Some([kind]) if kind == "CMD" => {
+                    Err(told("Missing command after HEALTHCHECK CMD".to_owned()))
+                }
+                Some(_) | None => Ok(()),
+            };
         }
         _ => Flags::read(instruction, &[])?,
     };

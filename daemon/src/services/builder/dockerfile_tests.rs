@@ -251,6 +251,10 @@ fn wrong_files_are_refused_in_dockerds_words() {
             "dockerfile parse error on line 2: Missing command after HEALTHCHECK CMD",
         ),
         (
+            "FROM a\nHEALTHCHECK CMD []",
+            "dockerfile parse error on line 2: Missing command after HEALTHCHECK CMD",
+        ),
+        (
             "FROM a\nHEALTHCHECK --interval=5 CMD x",
             "dockerfile parse error on line 2: time: missing unit in duration \"5\"",
         ),

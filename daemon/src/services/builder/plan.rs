@@ -127,7 +127,11 @@ impl Plan {
             "WORKDIR" => return Ok(self.comment_in_one(&format!("WORKDIR {}", config.working_dir))),
             "CMD" => format!("CMD {}", quoted_list(config.cmd.as_deref())),
             "ENTRYPOINT" => format!("ENTRYPOINT {}", quoted_list(config.entrypoint.as_deref())),
-            "HEALTHCHECK" => format!("HEALTHCHECK {}", health(config.healthcheck.as_ref())),
+            "HEALTHCHECK" => {
+                let text = format!("HEALTHCHECK {}", health(config.healthcheck.as_ref()));
+                inherit(config.healthcheck.as_mut(), health_before.unwrap_or_default());
+                text
+            }
             "ONBUILD" => {
                 let last = config.on_build.iter().flatten().next_back();
                 format!("ONBUILD {}", last.map_or("", String::as_str))
@@ -346,6 +350,23 @@ fn health(health: Option<&HealthConfig>) -> String {
         times.map(go_duration).join(" "),
         health.retries
     )
+}
+
+/// Times that a health check leaves open are those of the one before it, as in dockerd.
+fn inherit(health: Option<&mut HealthConfig>, before: HealthConfig) {
+    let Some(health) = health else { return };
+    let fields = [
+        (&mut health.interval, before.interval),
+        (&mut health.timeout, before.timeout),
+        (&mut health.start_period, before.start_period),
+        (&mut health.start_interval, before.start_interval),
+        (&mut health.retries, before.retries),
+    ];
+    for (own, before) in fields {
+        if *own == 0 {
+            *own = before;
+        }
+    }
 }
 
 /// A time in nanoseconds as Go prints it: `1m30s`, `1.5ms`, `0s`.

@@ -101,6 +101,19 @@ fn variables_have_the_values_of_before_the_instruction() {
 }
 
 #[test]
+fn a_health_check_takes_the_times_that_it_leaves_open_from_the_one_before() {
+    let mut plan = begin();
+    history(
+        &mut plan,
+        "HEALTHCHECK --interval=90s --retries=3 CMD a\nHEALTHCHECK --retries=4 CMD b",
+    )
+    .unwrap();
+    let health = plan.config().healthcheck.clone().unwrap();
+    assert_eq!((health.interval, health.retries), (90_000_000_000, 4));
+    assert_eq!(health.test.unwrap()[1], "b");
+}
+
+#[test]
 fn a_stage_gets_a_path_and_gives_its_triggers_back() {
     let config = ImageConfig {
         on_build: Some(vec!["RUN x".to_owned()]),

@@ -33,14 +33,19 @@ impl ContainersActor {
 
     fn insert(&mut self, container: Container) -> Found {
         let (id, container) = (container.id.clone(), Arc::new(container));
-        let entry = Entry { view: watch::channel(Arc::clone(&container)).0, lock: Arc::default() };
+        let entry = Entry {
+            view: watch::channel(Arc::clone(&container)).0,
+            lock: Arc::default(),
+        };
         let lock = Arc::clone(&entry.lock);
         self.entries.insert(id, entry);
         Found { container, lock }
     }
 
     fn containers(&self) -> impl Iterator<Item = (Arc<Container>, &Entry)> {
-        self.entries.values().map(|entry| (Arc::clone(&entry.view.borrow()), entry))
+        self.entries
+            .values()
+            .map(|entry| (Arc::clone(&entry.view.borrow()), entry))
     }
 
     fn name_taken(&self, name: &str, tenant: &str, except: &str) -> Result<(), NameTaken> {
@@ -48,16 +53,24 @@ impl ContainersActor {
             container.name == name && container.tenant == tenant && container.id != except
         });
         match holder {
-            Some((holder, _)) => Err(NameTaken { name: name.to_owned(), by: holder.id.clone() }),
+            Some((holder, _)) => Err(NameTaken {
+                name: name.to_owned(),
+                by: holder.id.clone(),
+            }),
             None => Ok(()),
         }
     }
 
     /// Docker's order: a whole id, a name, then the beginning of an id.
     fn find(&self, find: &Find) -> Result<Found, FindError> {
-        let found =
-            |container: Arc<Container>, entry: &Entry| Found { container, lock: Arc::clone(&entry.lock) };
-        let mine = || self.containers().filter(|(container, _)| container.tenant == find.tenant);
+        let found = |container: Arc<Container>, entry: &Entry| Found {
+            container,
+            lock: Arc::clone(&entry.lock),
+        };
+        let mine = || {
+            self.containers()
+                .filter(|(container, _)| container.tenant == find.tenant)
+        };
         let name = find.text.strip_prefix('/').unwrap_or(&find.text);
         if let Some((container, entry)) =
             mine().find(|(container, _)| container.id == find.text || container.name == name)
@@ -74,7 +87,10 @@ impl ContainersActor {
 
     fn change(&mut self, change: Change) -> Result<Arc<Container>, ChangeError> {
         let Change { id, event } = change;
-        let entry = self.entries.get(&id).ok_or_else(|| ChangeError::Gone(id.clone()))?;
+        let entry = self
+            .entries
+            .get(&id)
+            .ok_or_else(|| ChangeError::Gone(id.clone()))?;
         let mut container = Container::clone(&entry.view.borrow());
         if let Event::Renamed { name } = &event {
             self.name_taken(name, &container.tenant, &id)?;
@@ -116,7 +132,12 @@ impl Handler<All> for ContainersActor {
 
     fn handle(&mut self, all: All, _: &mut Self::Context) -> Self::Result {
         let wanted = |container: &Container| all.tenant.as_ref().is_none_or(|t| *t == container.tenant);
-        MessageResult(self.containers().map(|(container, _)| container).filter(|c| wanted(c)).collect())
+        MessageResult(
+            self.containers()
+                .map(|(container, _)| container)
+                .filter(|c| wanted(c))
+                .collect(),
+        )
     }
 }
 
@@ -164,9 +185,13 @@ impl Table {
         M::Result: Send,
         ContainersActor: Handler<M>,
     {
-        self.0.send(message).timeout(ACTOR_DEADLINE).await.map_err(|error| match error {
-            MailboxError::Closed | MailboxError::Timeout => TableBusy,
-        })
+        self.0
+            .send(message)
+            .timeout(ACTOR_DEADLINE)
+            .await
+            .map_err(|error| match error {
+                MailboxError::Closed | MailboxError::Timeout => TableBusy,
+            })
     }
 }
 
@@ -186,7 +211,10 @@ mod tests {
     }
 
     fn find(text: &str) -> Result<String, FindError> {
-        let find = Find { text: text.to_owned(), tenant: "default".to_owned() };
+        let find = Find {
+            text: text.to_owned(),
+            tenant: "default".to_owned(),
+        };
         table().find(&find).map(|found| found.container.name.clone())
     }
 
@@ -202,7 +230,10 @@ mod tests {
 
     #[test]
     fn another_tenants_container_is_not_found() {
-        let find = Find { text: "one".to_owned(), tenant: "other".to_owned() };
+        let find = Find {
+            text: "one".to_owned(),
+            tenant: "other".to_owned(),
+        };
         assert!(table().find(&find).is_err());
     }
 
@@ -210,8 +241,16 @@ mod tests {
     fn a_rename_to_a_name_in_use_changes_nothing() {
         let mut table = table();
         let id = format!("aa11{}", "0".repeat(60));
-        let rename = |name: &str| Change { id: id.clone(), event: Event::Renamed { name: name.to_owned() } };
-        assert!(matches!(table.change(rename("aa1")), Err(ChangeError::NameTaken(_))));
+        let rename = |name: &str| Change {
+            id: id.clone(),
+            event: Event::Renamed {
+                name: name.to_owned(),
+            },
+        };
+        assert!(matches!(
+            table.change(rename("aa1")),
+            Err(ChangeError::NameTaken(_))
+        ));
         assert_eq!(table.change(rename("one")).unwrap().name, "one");
         assert_eq!(table.change(rename("new")).unwrap().name, "new");
     }

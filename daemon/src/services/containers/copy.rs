@@ -33,7 +33,13 @@ impl Containers {
     pub async fn tree(&self, by: &Principal, text: &str) -> Result<Tree, Failure> {
         let container = self.find(by, text).await?.container;
         let root = self.root(by, &container).await?;
-        Ok(Tree { containers: self.clone(), by: by.clone(), container, named: text.to_owned(), root })
+        Ok(Tree {
+            containers: self.clone(),
+            by: by.clone(),
+            container,
+            named: text.to_owned(),
+            root,
+        })
     }
 }
 
@@ -102,8 +108,18 @@ impl Tree {
         let last = asked.as_str().rsplit('/').next().unwrap_or_default();
         // `DIR/.` and the root itself are packed as what is in them.
         let name = RelPath::new(if path.ends_with("/.") { "" } else { last })?;
-        let from = if names_directory(path) { stat.resolved.clone() } else { asked };
-        Ok(self.containers.0.helpers.archive.pack(&self.by, self.root.mount_name(), from, name).await?)
+        let from = if names_directory(path) {
+            stat.resolved.clone()
+        } else {
+            asked
+        };
+        Ok(self
+            .containers
+            .0
+            .helpers
+            .archive
+            .pack(&self.by, self.root.mount_name(), from, name)
+            .await?)
     }
 
     /// Extracts a tar stream into a directory.
@@ -138,7 +154,14 @@ impl Tree {
             content_bytes_max: LAYER_CONTENT_BYTES_MAX,
             entries_max: LAYER_ENTRIES_MAX,
         };
-        match self.containers.0.helpers.archive.extract(&self.by, extract, from).await {
+        match self
+            .containers
+            .0
+            .helpers
+            .archive
+            .extract(&self.by, extract, from)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(TransportError::Helper(error)) if error.code == ErrorCode::BadContent => {
                 Err(Failure::System(error.detail.as_str().to_owned()))
@@ -154,13 +177,21 @@ impl Tree {
             return Ok(Owner::FromArchive);
         }
         let account = super::user::find(&self.containers.0, &self.by, &self.root, user, &[]).await?;
-        Ok(Owner::Fixed { uid: account.uid, gid: account.gid })
+        Ok(Owner::Fixed {
+            uid: account.uid,
+            gid: account.gid,
+        })
     }
 
     fn is_on_a_mount(&self, path: &RelPath) -> bool {
         let path = format!("/{}", path.as_str());
-        self.container.mounts.iter().filter(|plan| plan.writable).any(|plan| {
-            path.strip_prefix(&plan.destination).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        self.container
+            .mounts
+            .iter()
+            .filter(|plan| plan.writable)
+            .any(|plan| {
+                path.strip_prefix(&plan.destination)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
     }
 }

@@ -22,9 +22,9 @@ const ADJECTIVES: [&str; 32] = [
     "rapid", "sharp", "smooth", "solid", "steady", "swift", "tidy", "warm",
 ];
 const NOUNS: [&str; 32] = [
-    "anchor", "badger", "beacon", "birch", "cedar", "comet", "coral", "crane", "delta", "ember", "falcon", "fjord",
-    "grove", "harbor", "heron", "island", "juniper", "lagoon", "lantern", "lynx", "maple", "meadow", "otter",
-    "pebble", "pine", "raven", "ridge", "river", "sparrow", "summit", "tundra", "willow",
+    "anchor", "badger", "beacon", "birch", "cedar", "comet", "coral", "crane", "delta", "ember", "falcon",
+    "fjord", "grove", "harbor", "heron", "island", "juniper", "lagoon", "lantern", "lynx", "maple", "meadow",
+    "otter", "pebble", "pine", "raven", "ridge", "river", "sparrow", "summit", "tundra", "willow",
 ];
 
 /// How often a made-up name is tried before it gets a number that cannot be taken.
@@ -40,7 +40,9 @@ pub(super) async fn create(
     name: Option<String>,
     request: CreateRequest,
 ) -> Result<(String, Vec<String>), Failure> {
-    let name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()).filter(|n| !n.is_empty());
+    let name = name
+        .map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned())
+        .filter(|n| !n.is_empty());
     if let Some(bad) = name.as_ref().filter(|name| !error::is_container_name(name)) {
         return Err(Failure::Invalid(error::invalid_container_name(bad)));
     }
@@ -74,7 +76,11 @@ fn assemble(
         HostOs::FreeBsd => "freebsd",
         HostOs::Linux => "linux",
     };
-    let CreateRequest { mut config, mut host_config, networking_config } = request;
+    let CreateRequest {
+        mut config,
+        mut host_config,
+        networking_config,
+    } = request;
     let id = naming::new_id();
     if let Some(image) = image {
         merge(&mut config, &image.config.config);
@@ -83,9 +89,14 @@ fn assemble(
         config.hostname = id.get(..12).unwrap_or(&id).to_owned();
     }
     host_config.fill_defaults();
-    let command = [config.entrypoint.clone(), config.cmd.clone()].into_iter().flatten().flatten();
+    let command = [config.entrypoint.clone(), config.cmd.clone()]
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut command = command.skip_while(String::is_empty);
-    let path = command.next().ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
+    let path = command
+        .next()
+        .ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
     let args: Vec<String> = command.collect();
     let mounts = mounts::plan(&config, &host_config)?;
     Ok(Container {
@@ -114,10 +125,17 @@ fn assemble(
 
 /// dockerd's rule for what comes from the image where the request says nothing.
 fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
-    let ContainerConfig { user, working_dir, stop_signal, .. } = config;
-    for (own, from_image) in
-        [(user, &image.user), (working_dir, &image.working_dir), (stop_signal, &image.stop_signal)]
-    {
+    let ContainerConfig {
+        user,
+        working_dir,
+        stop_signal,
+        ..
+    } = config;
+    for (own, from_image) in [
+        (user, &image.user),
+        (working_dir, &image.working_dir),
+        (stop_signal, &image.stop_signal),
+    ] {
         if own.is_empty() {
             own.clone_from(from_image);
         }
@@ -141,11 +159,13 @@ fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
     let mut labels = image.labels.clone().unwrap_or_default();
     labels.extend(config.labels.take().unwrap_or_default());
     config.labels = Some(labels);
-    for (own, from_image) in
-        [(&mut config.exposed_ports, &image.exposed_ports), (&mut config.volumes, &image.volumes)]
-    {
+    for (own, from_image) in [
+        (&mut config.exposed_ports, &image.exposed_ports),
+        (&mut config.volumes, &image.volumes),
+    ] {
         if let Some(set) = from_image {
-            own.get_or_insert_default().extend(set.iter().map(|(key, value)| (key.clone(), *value)));
+            own.get_or_insert_default()
+                .extend(set.iter().map(|(key, value)| (key.clone(), *value)));
         }
     }
     if config.shell.is_none() {
@@ -154,7 +174,11 @@ fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
 }
 
 /// Puts the container in the table, under its name or a made-up one, and writes it down before anything is done.
-async fn reserve(deps: &Deps, mut container: Container, name: Option<String>) -> Result<Arc<Container>, Failure> {
+async fn reserve(
+    deps: &Deps,
+    mut container: Container,
+    name: Option<String>,
+) -> Result<Arc<Container>, Failure> {
     let mut tries = 0;
     let found = loop {
         container.name = name.clone().unwrap_or_else(|| made_up_name(tries));
@@ -189,7 +213,10 @@ async fn build(deps: &Deps, by: &Principal, container: &Container) -> Result<(),
     match container.chain.last() {
         Some(top) => {
             let origin = naming::image_dataset(top)?;
-            deps.helpers.zfs.clone_snapshot(by, origin, naming::layer_label()?, dataset).await?;
+            deps.helpers
+                .zfs
+                .clone_snapshot(by, origin, naming::layer_label()?, dataset)
+                .await?;
         }
         None => deps.helpers.zfs.create(by, dataset).await?,
     }
@@ -199,7 +226,9 @@ async fn build(deps: &Deps, by: &Principal, container: &Container) -> Result<(),
         }
     }
     let directory = deps.directory(&container.id);
-    tokio::fs::create_dir_all(&directory).await.map_err(|e| Failure::System(e.to_string()))
+    tokio::fs::create_dir_all(&directory)
+        .await
+        .map_err(|e| Failure::System(e.to_string()))
 }
 
 async fn undo(deps: &Deps, by: &Principal, id: &str) {
@@ -227,9 +256,17 @@ mod tests {
 
     #[test]
     fn a_command_replaces_the_images_and_an_entrypoint_drops_it() {
-        let image = ImageConfig { cmd: list(&["c"]), entrypoint: list(&["e"]), ..ImageConfig::default() };
+        let image = ImageConfig {
+            cmd: list(&["c"]),
+            entrypoint: list(&["e"]),
+            ..ImageConfig::default()
+        };
         let merged = |entrypoint: Option<Vec<String>>, cmd: Option<Vec<String>>| {
-            let mut config = ContainerConfig { entrypoint, cmd, ..ContainerConfig::default() };
+            let mut config = ContainerConfig {
+                entrypoint,
+                cmd,
+                ..ContainerConfig::default()
+            };
             merge(&mut config, &image);
             (config.entrypoint, config.cmd)
         };
@@ -242,9 +279,16 @@ mod tests {
     #[test]
     fn the_requests_environment_and_labels_come_over_the_images() {
         let label = |value: &str| Some(BTreeMap::from([("l".to_owned(), value.to_owned())]));
-        let image = ImageConfig { env: list(&["A=1", "B=1"]), labels: label("image"), ..ImageConfig::default() };
-        let mut config =
-            ContainerConfig { env: list(&["B=2"]), labels: label("own"), ..ContainerConfig::default() };
+        let image = ImageConfig {
+            env: list(&["A=1", "B=1"]),
+            labels: label("image"),
+            ..ImageConfig::default()
+        };
+        let mut config = ContainerConfig {
+            env: list(&["B=2"]),
+            labels: label("own"),
+            ..ContainerConfig::default()
+        };
         merge(&mut config, &image);
         assert_eq!((config.env, config.labels), (list(&["B=2", "A=1"]), label("own")));
     }

@@ -26,7 +26,11 @@ pub(super) async fn allocate(
         "none" | "host" => Ok(None),
         name => {
             let in_networking = "failed to set up container networking";
-            deps.networks.join(by, name, &container.id).await.map(Some).map_err(|failure| failure.within(in_networking))
+            deps.networks
+                .join(by, name, &container.id)
+                .await
+                .map(Some)
+                .map_err(|failure| failure.within(in_networking))
         }
     }
 }
@@ -57,13 +61,24 @@ pub(super) async fn connect(
         };
         deps.helpers.net.change(by, attach, Vec::new()).await?;
     }
-    let sockets = deps.helpers.jail.open_network(by, naming::jail(&container.id)?).await?;
-    let addresses = endpoint
-        .map(|endpoint| AddressPrefix { address: endpoint.address.into(), prefix_bits: endpoint.prefix_bits });
+    let sockets = deps
+        .helpers
+        .jail
+        .open_network(by, naming::jail(&container.id)?)
+        .await?;
+    let addresses = endpoint.map(|endpoint| AddressPrefix {
+        address: endpoint.address.into(),
+        prefix_bits: endpoint.prefix_bits,
+    });
     let configure = Request::ConfigureInside {
         inner: endpoint.map(|_| inner),
         addresses: Bounded::new(addresses.into_iter().collect())?,
-        gateways: Bounded::new(endpoint.map(|endpoint| endpoint.gateway.into()).into_iter().collect())?,
+        gateways: Bounded::new(
+            endpoint
+                .map(|endpoint| endpoint.gateway.into())
+                .into_iter()
+                .collect(),
+        )?,
     };
     Ok(deps.helpers.net.change(by, configure, sockets).await?)
 }
@@ -73,7 +88,9 @@ pub(super) async fn connect(
 /// # Errors
 /// What the net helper answers.
 pub(super) async fn disconnect(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
-    let Some(endpoint) = &container.endpoint else { return Ok(()) };
+    let Some(endpoint) = &container.endpoint else {
+        return Ok(());
+    };
     let interface = naming::endpoint_interface(deps.networks.installation(), &container.id)?;
     deps.helpers.net.remove_interface(by, interface).await?;
     deps.networks.leave(&endpoint.network_name, &container.id).await;

@@ -31,7 +31,11 @@ pub(super) async fn write(
 ) -> Result<(), Failure> {
     let is_own_network = container.host_config.network_mode != "host";
     let resolv_conf = std::fs::read_to_string(HOST_RESOLV_CONF).unwrap_or_default();
-    let resolv_conf = if is_own_network { resolv_conf_text(&resolv_conf) } else { resolv_conf };
+    let resolv_conf = if is_own_network {
+        resolv_conf_text(&resolv_conf)
+    } else {
+        resolv_conf
+    };
     let files = [
         ("etc/hostname", format!("{}\n", container.config.hostname)),
         ("etc/hosts", hosts_text(container)),
@@ -47,7 +51,10 @@ pub(super) async fn write(
         content_bytes_max: archive.len() as u64,
         entries_max: LAYER_ENTRIES_MAX,
     };
-    deps.helpers.archive.extract(by, extract, archive.as_slice()).await?;
+    deps.helpers
+        .archive
+        .extract(by, extract, archive.as_slice())
+        .await?;
     Ok(())
 }
 
@@ -66,9 +73,16 @@ fn tar_of(files: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
 /// `name:address` or `name=address`, as `--add-host` has it; the address may be in brackets.
 pub(super) fn parse_extra_host(entry: &str) -> Option<(&str, IpAddr)> {
     let (name, address) = entry.split_once('=').or_else(|| entry.split_once(':'))?;
-    let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    let address = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(address);
     let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
-    address.parse().ok().filter(|_| is_name).map(|address| (name, address))
+    address
+        .parse()
+        .ok()
+        .filter(|_| is_name)
+        .map(|address| (name, address))
 }
 
 fn hosts_text(container: &Container) -> String {
@@ -76,8 +90,12 @@ fn hosts_text(container: &Container) -> String {
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
     let config = &container.config;
-    for (name, address) in
-        container.host_config.extra_hosts.iter().flatten().filter_map(|entry| parse_extra_host(entry))
+    for (name, address) in container
+        .host_config
+        .extra_hosts
+        .iter()
+        .flatten()
+        .filter_map(|entry| parse_extra_host(entry))
     {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{address}\t{name}");
@@ -94,11 +112,18 @@ fn hosts_text(container: &Container) -> String {
 }
 
 fn resolv_conf_text(host: &str) -> String {
-    let server = |line: &str| line.split_whitespace().nth(1).and_then(|word| word.parse::<IpAddr>().ok());
+    let server = |line: &str| {
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse::<IpAddr>().ok())
+    };
     let is_server = |line: &&str| line.trim_start().starts_with("nameserver");
     let is_reachable = |line: &&str| server(line).is_some_and(|address| !address.is_loopback());
-    let mut lines: Vec<String> =
-        host.lines().filter(|line| !is_server(line) || is_reachable(line)).map(str::to_owned).collect();
+    let mut lines: Vec<String> = host
+        .lines()
+        .filter(|line| !is_server(line) || is_reachable(line))
+        .map(str::to_owned)
+        .collect();
     if !lines.iter().any(|line| is_server(&line.as_str())) {
         lines.extend(FALLBACK_NAME_SERVERS.map(|address| format!("nameserver {address}")));
     }
@@ -113,12 +138,18 @@ mod tests {
     fn loopback_name_servers_are_left_out() {
         let text = resolv_conf_text("search lan\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n");
         assert_eq!(text, "search lan\nnameserver 192.0.2.1\n");
-        assert_eq!(resolv_conf_text("nameserver ::1\n"), "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+        assert_eq!(
+            resolv_conf_text("nameserver ::1\n"),
+            "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+        );
     }
 
     #[test]
     fn extra_hosts_are_a_name_and_an_address() {
-        assert_eq!(parse_extra_host("a:1.2.3.4"), Some(("a", "1.2.3.4".parse().unwrap())));
+        assert_eq!(
+            parse_extra_host("a:1.2.3.4"),
+            Some(("a", "1.2.3.4".parse().unwrap()))
+        );
         assert_eq!(parse_extra_host("a:[::1]"), Some(("a", "::1".parse().unwrap())));
         assert_eq!(parse_extra_host("a=::1"), Some(("a", "::1".parse().unwrap())));
         assert_eq!(parse_extra_host("zz"), None);

@@ -15,7 +15,11 @@ use tokio::sync::watch;
 pub(super) fn watch(deps: &Arc<Deps>, by: &Principal, container: &Arc<Container>, running: Ended) {
     let (deps, by, container) = (Arc::clone(deps), by.clone(), Arc::clone(container));
     tokio::spawn(async move {
-        let Ended { exit_code, process_over, .. } = running;
+        let Ended {
+            exit_code,
+            process_over,
+            ..
+        } = running;
         let _ = process_over.await;
         // What the first process left behind ends now, so that the output ends too.
         remove_jail(&deps, &by, &container.id).await;
@@ -26,7 +30,9 @@ pub(super) fn watch(deps: &Arc<Deps>, by: &Principal, container: &Arc<Container>
 
 /// Takes away what a run needed, then tells that it is over.
 pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code: i64) {
-    let Ok(Some(view)) = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await else { return };
+    let Ok(Some(view)) = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await else {
+        return;
+    };
     let container = Arc::clone(&view.borrow());
     tear_down(deps, by, &container).await;
     let container = match deps.change(id, Event::Ended { exit_code }).await {
@@ -36,11 +42,20 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
             return;
         }
     };
-    if let Err(error) = deps.processes.ask(DropExecs { container: id.to_owned() }).await {
+    if let Err(error) = deps
+        .processes
+        .ask(DropExecs {
+            container: id.to_owned(),
+        })
+        .await
+    {
         tracing::warn!(%error, container = id, "execs not forgotten");
     }
     let ran_s = (container.finished_ns - container.started_ns) / 1_000_000_000;
-    let extra = [("exitCode", exit_code.to_string()), ("execDuration", ran_s.to_string())];
+    let extra = [
+        ("exitCode", exit_code.to_string()),
+        ("execDuration", ran_s.to_string()),
+    ];
     deps.tell(&container, "die", &extra);
     if container.host_config.auto_remove {
         super::remove::auto_remove(deps, by, &container).await;
@@ -73,7 +88,11 @@ pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container
         }
     }
     if container.endpoint.is_some() {
-        report(id, "address", deps.change(id, Event::Placed(None)).await.map(|_| ()));
+        report(
+            id,
+            "address",
+            deps.change(id, Event::Placed(None)).await.map(|_| ()),
+        );
     }
 }
 
@@ -84,7 +103,10 @@ fn report(id: &str, what: &str, result: Result<(), Failure>) {
 }
 
 /// Waits as `POST /containers/{id}/wait` does; gives the exit code and the error of a failed start.
-pub(super) async fn wait(mut view: watch::Receiver<Arc<Container>>, condition: WaitCondition) -> (i64, String) {
+pub(super) async fn wait(
+    mut view: watch::Receiver<Arc<Container>>,
+    condition: WaitCondition,
+) -> (i64, String) {
     let exits_before = view.borrow().exits;
     loop {
         let (is_over, answer) = {

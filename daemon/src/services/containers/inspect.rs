@@ -45,7 +45,10 @@ pub fn inspect(container: &Container, around: &Surroundings<'_>) -> ContainerIns
         platform: container.image_os.clone(),
         exec_ids: Some(around.exec_ids.clone()).filter(|ids| !ids.is_empty()),
         host_config: container.host_config.clone(),
-        graph_driver: GraphDriver { data: Some(BTreeMap::new()), name: driver },
+        graph_driver: GraphDriver {
+            data: Some(BTreeMap::new()),
+            name: driver,
+        },
         mounts: container.mounts.iter().map(mount_point).collect(),
         config: container.config.clone(),
         network_settings: network_settings(container),
@@ -111,7 +114,11 @@ pub(super) fn endpoints(container: &Container) -> BTreeMap<String, EndpointSetti
 fn network_settings(container: &Container) -> NetworkSettings {
     let networks = endpoints(container);
     let is_running = container.is_running();
-    let sandbox_id = if is_running { container.id.clone() } else { String::new() };
+    let sandbox_id = if is_running {
+        container.id.clone()
+    } else {
+        String::new()
+    };
     let settings = NetworkSettings {
         sandbox_id,
         ports: Some(BTreeMap::new()),

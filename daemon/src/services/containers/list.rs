@@ -3,9 +3,7 @@
 use super::inspect::{self, mount_point};
 use super::state::{Container, Phase};
 use crate::services::clock;
-use docker_api::containers::{
-    ContainerSummary, PortSummary, SummaryHostConfig, SummaryNetworkSettings,
-};
+use docker_api::containers::{ContainerSummary, PortSummary, SummaryHostConfig, SummaryNetworkSettings};
 use docker_api::durations::ContainerStatus;
 use docker_api::filters::{FilterError, Filters};
 use std::collections::BTreeMap;
@@ -14,8 +12,22 @@ use std::time::Duration;
 
 /// The filters that dockerd accepts here.
 const FILTERS: [&str; 16] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-    "publish", "since", "status", "volume", "label!",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+    "label!",
 ];
 
 /// Which containers are asked for.
@@ -39,14 +51,19 @@ pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<
     let created = |reference: Option<&str>| {
         let text = reference?;
         let is_it = |c: &&Arc<Container>| c.name == text || c.id.starts_with(text);
-        containers.iter().find(is_it).map(|container| container.created_ns)
+        containers
+            .iter()
+            .find(is_it)
+            .map(|container| container.created_ns)
     };
     let before = created(filters.values("before").next());
     let since = created(filters.values("since").next());
     // A limit, `status`, `exited`, `since` and `before` look at all containers, as in dockerd.
     let all = query.all
         || query.limit.is_some()
-        || ["status", "exited", "since", "before"].iter().any(|name| filters.contains(name));
+        || ["status", "exited", "since", "before"]
+            .iter()
+            .any(|name| filters.contains(name));
     let mut chosen: Vec<Arc<Container>> = containers
         .iter()
         .filter(|container| all || container.is_running())
@@ -61,26 +78,50 @@ pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<
 }
 
 fn matches(container: &Container, filters: &Filters) -> bool {
-    let any = |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
+    let any =
+        |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
     let empty = BTreeMap::new();
     let labels = container.config.labels.as_ref().unwrap_or(&empty);
     let exposed = |wanted: &str| {
-        let with_protocol = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
-        container.config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key(&with_protocol))
+        let with_protocol = if wanted.contains('/') {
+            wanted.to_owned()
+        } else {
+            format!("{wanted}/tcp")
+        };
+        container
+            .config
+            .exposed_ports
+            .as_ref()
+            .is_some_and(|ports| ports.contains_key(&with_protocol))
     };
     let mounted = |wanted: &str| {
-        container.mounts.iter().map(mount_point).any(|point| {
-            point.destination == wanted || point.name == wanted || point.source == wanted
-        })
+        container
+            .mounts
+            .iter()
+            .map(mount_point)
+            .any(|point| point.destination == wanted || point.name == wanted || point.source == wanted)
     };
     let network = |wanted: &str| {
         let mode = &container.host_config.network_mode;
-        mode == wanted || container.endpoint.as_ref().is_some_and(|e| e.network_id.starts_with(wanted))
+        mode == wanted
+            || container
+                .endpoint
+                .as_ref()
+                .is_some_and(|e| e.network_id.starts_with(wanted))
     };
     let ancestor = |wanted: &str| {
-        let tagged = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
+        let tagged = |name: &str| {
+            if name.contains(':') {
+                name.to_owned()
+            } else {
+                format!("{name}:latest")
+            }
+        };
         tagged(&container.config.image) == tagged(wanted)
-            || container.image_id.trim_start_matches("sha256:").starts_with(wanted.trim_start_matches("sha256:"))
+            || container
+                .image_id
+                .trim_start_matches("sha256:")
+                .starts_with(wanted.trim_start_matches("sha256:"))
     };
     any("id", &|wanted| container.id.starts_with(wanted))
         && any("name", &|wanted| container.name.contains(wanted.trim_start_matches(['/', '^']).trim_end_matches('$')))
@@ -103,8 +144,10 @@ fn matches(container: &Container, filters: &Filters) -> bool {
 /// One line of `docker ps`.
 #[must_use]
 pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
-    let command: Vec<&str> =
-        std::iter::once(&container.path).chain(&container.args).map(String::as_str).collect();
+    let command: Vec<&str> = std::iter::once(&container.path)
+        .chain(&container.args)
+        .map(String::as_str)
+        .collect();
     ContainerSummary {
         id: container.id.clone(),
         names: vec![format!("/{}", container.name)],
@@ -120,7 +163,9 @@ pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
             network_mode: container.host_config.network_mode.clone(),
             annotations: None,
         },
-        network_settings: SummaryNetworkSettings { networks: inspect::endpoints(container) },
+        network_settings: SummaryNetworkSettings {
+            networks: inspect::endpoints(container),
+        },
         mounts: container.mounts.iter().map(mount_point).collect(),
         ..ContainerSummary::default()
     }
@@ -130,12 +175,20 @@ fn exposed_ports(container: &Container) -> Vec<PortSummary> {
     if !container.is_running() {
         return Vec::new();
     }
-    let ports = container.config.exposed_ports.iter().flat_map(|ports| ports.keys());
+    let ports = container
+        .config
+        .exposed_ports
+        .iter()
+        .flat_map(|ports| ports.keys());
     ports
         .filter_map(|port| {
             let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
             let private_port = number.parse().ok()?;
-            Some(PortSummary { private_port, protocol: protocol.to_owned(), ..PortSummary::default() })
+            Some(PortSummary {
+                private_port,
+                protocol: protocol.to_owned(),
+                ..PortSummary::default()
+            })
         })
         .collect()
 }
@@ -146,10 +199,14 @@ fn status(container: &Container) -> ContainerStatus {
     };
     match container.phase {
         Phase::Created => ContainerStatus::Created,
-        Phase::Running { .. } => ContainerStatus::Up { for_: since(container.started_ns), health: None },
-        Phase::Exited => {
-            ContainerStatus::Exited { exit_code: container.exit_code, ago: since(container.finished_ns) }
-        }
+        Phase::Running { .. } => ContainerStatus::Up {
+            for_: since(container.started_ns),
+            health: None,
+        },
+        Phase::Exited => ContainerStatus::Exited {
+            exit_code: container.exit_code,
+            ago: since(container.finished_ns),
+        },
         Phase::Removing => ContainerStatus::RemovalInProgress,
         Phase::Dead => ContainerStatus::Dead,
     }
@@ -163,7 +220,8 @@ mod tests {
     fn containers() -> Vec<Arc<Container>> {
         let make = |name: &str, created_ns: i64, phase: Phase| {
             let mut one = container(phase);
-            (one.id, one.name, one.created_ns) = (format!("{name}{}", "0".repeat(60)), name.to_owned(), created_ns);
+            (one.id, one.name, one.created_ns) =
+                (format!("{name}{}", "0".repeat(60)), name.to_owned(), created_ns);
             one.config.labels = Some(BTreeMap::from([("who".to_owned(), name.to_owned())]));
             Arc::new(one)
         };
@@ -175,20 +233,40 @@ mod tests {
     }
 
     fn names(query: Query) -> Vec<String> {
-        select(containers(), &query).unwrap().iter().map(|c| c.name.clone()).collect()
+        select(containers(), &query)
+            .unwrap()
+            .iter()
+            .map(|c| c.name.clone())
+            .collect()
     }
 
     fn filtered(key: &str, value: &str) -> Vec<String> {
         let mut filters = Filters::default();
         filters.add(key, value);
-        names(Query { all: true, filters, ..Query::default() })
+        names(Query {
+            all: true,
+            filters,
+            ..Query::default()
+        })
     }
 
     #[test]
     fn only_running_ones_are_shown_unless_asked() {
         assert_eq!(names(Query::default()), ["bbbb"]);
-        assert_eq!(names(Query { all: true, ..Query::default() }), ["cccc", "bbbb", "aaaa"]);
-        assert_eq!(names(Query { limit: Some(1), ..Query::default() }), ["cccc"]);
+        assert_eq!(
+            names(Query {
+                all: true,
+                ..Query::default()
+            }),
+            ["cccc", "bbbb", "aaaa"]
+        );
+        assert_eq!(
+            names(Query {
+                limit: Some(1),
+                ..Query::default()
+            }),
+            ["cccc"]
+        );
     }
 
     #[test]
@@ -198,6 +276,19 @@ mod tests {
         assert_eq!(filtered("label", "who=cccc"), ["cccc"]);
         assert_eq!(filtered("since", "aaaa"), ["cccc", "bbbb"]);
         assert_eq!(filtered("before", "bbbb"), ["aaaa"]);
-        assert!(select(containers(), &Query { filters: { let mut f = Filters::default(); f.add("zz", "1"); f }, ..Query::default() }).is_err());
+        assert!(
+            select(
+                containers(),
+                &Query {
+                    filters: {
+                        let mut f = Filters::default();
+                        f.add("zz", "1");
+                        f
+                    },
+                    ..Query::default()
+                }
+            )
+            .is_err()
+        );
     }
 }

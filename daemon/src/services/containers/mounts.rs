@@ -23,14 +23,19 @@ pub(super) fn plan(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mo
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = plans.iter().find(|plan| !seen.insert(plan.destination.clone())) {
-        return Err(Failure::Invalid(format!("Duplicate mount point: {}", twice.destination)));
+        return Err(Failure::Invalid(format!(
+            "Duplicate mount point: {}",
+            twice.destination
+        )));
     }
     // A path that the user mounts over is not made an anonymous volume.
     for path in config.volumes.iter().flat_map(|volumes| volumes.keys()) {
         let destination = clean(path).ok_or_else(|| bad_path(path))?;
         if seen.insert(destination.clone()) {
             plans.push(MountPlan {
-                source: MountSource::Volume { name: crate::services::naming::new_id() },
+                source: MountSource::Volume {
+                    name: crate::services::naming::new_id(),
+                },
                 destination,
                 writable: true,
                 mode: String::new(),
@@ -42,7 +47,9 @@ pub(super) fn plan(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mo
 }
 
 fn bad_path(path: &str) -> Failure {
-    Failure::Invalid(format!("invalid mount path: '{path}' mount path must be absolute"))
+    Failure::Invalid(format!(
+        "invalid mount path: '{path}' mount path must be absolute"
+    ))
 }
 
 /// An absolute path without `.`, `..` and doubled slashes; none where it is not absolute.
@@ -96,11 +103,23 @@ fn parse_bind(text: &str) -> Result<MountPlan, Failure> {
         }
     }
     let source = match (kind, source) {
-        ("bind", path) => MountSource::Bind { path: clean(path).ok_or_else(|| bad(""))?, create: true },
-        (_, "") => MountSource::Volume { name: crate::services::naming::new_id() },
-        (_, name) => MountSource::Volume { name: volume_name(name)? },
+        ("bind", path) => MountSource::Bind {
+            path: clean(path).ok_or_else(|| bad(""))?,
+            create: true,
+        },
+        (_, "") => MountSource::Volume {
+            name: crate::services::naming::new_id(),
+        },
+        (_, name) => MountSource::Volume {
+            name: volume_name(name)?,
+        },
     };
-    Ok(MountPlan { source, destination, writable, mode: mode.to_owned() })
+    Ok(MountPlan {
+        source,
+        destination,
+        writable,
+        mode: mode.to_owned(),
+    })
 }
 
 /// Docker's rule for volume names.
@@ -122,7 +141,9 @@ fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
     if !matches!(kind, "bind" | "volume" | "tmpfs") {
         let is_known = matches!(kind, "image" | "npipe" | "cluster");
         return if is_known {
-            Err(Failure::Unsupported(format!("mounts of type {kind} are not supported by cellblock yet")))
+            Err(Failure::Unsupported(format!(
+                "mounts of type {kind} are not supported by cellblock yet"
+            )))
         } else {
             Err(bad("mount type unknown"))
         };
@@ -130,15 +151,23 @@ fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
     if mount.target.is_empty() {
         return Err(bad("field Target must not be empty"));
     }
-    let destination = clean(&mount.target)
-        .ok_or_else(|| bad(&format!("invalid mount path: '{}' mount path must be absolute", mount.target)))?;
+    let destination = clean(&mount.target).ok_or_else(|| {
+        bad(&format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            mount.target
+        ))
+    })?;
     if destination == "/" {
         return Err(bad("invalid specification: destination can't be '/'"));
     }
-    let has_volume_options = mount.volume_options.as_ref().is_some_and(|options| *options != Default::default());
-    let has_bind_options = mount.bind_options.as_ref().is_some_and(|options| {
-        *options != Default::default() && options.propagation != "rprivate"
-    });
+    let has_volume_options = mount
+        .volume_options
+        .as_ref()
+        .is_some_and(|options| *options != Default::default());
+    let has_bind_options = mount
+        .bind_options
+        .as_ref()
+        .is_some_and(|options| *options != Default::default() && options.propagation != "rprivate");
     if has_volume_options || has_bind_options {
         let text = format!("options of mounts of type {kind} are not supported by cellblock yet");
         return Err(Failure::Unsupported(text));
@@ -146,14 +175,19 @@ fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
     let source = match kind {
         "bind" => {
             let path = clean(&mount.source).ok_or_else(|| {
-                bad(&format!("invalid mount path: '{}' mount path must be absolute", mount.source))
+                bad(&format!(
+                    "invalid mount path: '{}' mount path must be absolute",
+                    mount.source
+                ))
             })?;
             MountSource::Bind { path, create: false }
         }
-        "volume" if mount.source.is_empty() => {
-            MountSource::Volume { name: crate::services::naming::new_id() }
-        }
-        "volume" => MountSource::Volume { name: volume_name(&mount.source)? },
+        "volume" if mount.source.is_empty() => MountSource::Volume {
+            name: crate::services::naming::new_id(),
+        },
+        "volume" => MountSource::Volume {
+            name: volume_name(&mount.source)?,
+        },
         _ => {
             let options = mount.tmpfs_options.clone().unwrap_or_default();
             if options.options.is_some_and(|list| !list.is_empty()) {
@@ -161,16 +195,30 @@ fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
                 return Err(Failure::Unsupported(text.to_owned()));
             }
             let size_bytes = u64::try_from(options.size_bytes).ok().filter(|size| *size > 0);
-            let mode = u16::try_from(options.mode).ok().filter(|mode| *mode != 0).unwrap_or(0o1777);
-            MountSource::Tmpfs { size_bytes, mode, noexec: false }
+            let mode = u16::try_from(options.mode)
+                .ok()
+                .filter(|mode| *mode != 0)
+                .unwrap_or(0o1777);
+            MountSource::Tmpfs {
+                size_bytes,
+                mode,
+                noexec: false,
+            }
         }
     };
-    Ok(MountPlan { source, destination, writable: !mount.read_only, mode: String::new() })
+    Ok(MountPlan {
+        source,
+        destination,
+        writable: !mount.read_only,
+        mode: String::new(),
+    })
 }
 
 /// `--tmpfs PATH[:OPTIONS]`: dockerd's defaults are `noexec` (with nosuid and nodev, which always hold here).
 fn parse_tmpfs(path: &str, options: &str) -> Result<MountPlan, Failure> {
-    let destination = clean(path).filter(|path| path != "/").ok_or_else(|| bad_path(path))?;
+    let destination = clean(path)
+        .filter(|path| path != "/")
+        .ok_or_else(|| bad_path(path))?;
     let (mut size_bytes, mut mode, mut noexec, mut writable) = (None, 0o1777, true, true);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let invalid = || Failure::Invalid(format!("invalid tmpfs option [\"{option}\"]"));
@@ -187,8 +235,17 @@ fn parse_tmpfs(path: &str, options: &str) -> Result<MountPlan, Failure> {
             Some(_) => return Err(invalid()),
         }
     }
-    let source = MountSource::Tmpfs { size_bytes, mode, noexec };
-    Ok(MountPlan { source, destination, writable, mode: options.to_owned() })
+    let source = MountSource::Tmpfs {
+        size_bytes,
+        mode,
+        noexec,
+    };
+    Ok(MountPlan {
+        source,
+        destination,
+        writable,
+        mode: options.to_owned(),
+    })
 }
 
 /// A number of bytes with `k`, `m` or `g` behind it, as mount(8) takes it.
@@ -214,9 +271,20 @@ mod tests {
     #[test]
     fn binds_are_read_as_dockerd_reads_them() {
         let plan = bind("/a/../b:/x/:ro").unwrap();
-        assert_eq!(plan.source, MountSource::Bind { path: "/b".to_owned(), create: true });
+        assert_eq!(
+            plan.source,
+            MountSource::Bind {
+                path: "/b".to_owned(),
+                create: true
+            }
+        );
         assert_eq!((plan.destination.as_str(), plan.writable), ("/x", false));
-        assert_eq!(bind("data:/x").unwrap().source, MountSource::Volume { name: "data".to_owned() });
+        assert_eq!(
+            bind("data:/x").unwrap().source,
+            MountSource::Volume {
+                name: "data".to_owned()
+            }
+        );
         assert!(matches!(bind("/x").unwrap().source, MountSource::Volume { .. }));
     }
 
@@ -227,7 +295,10 @@ mod tests {
             "invalid volume specification: '/a:rel': invalid mount config for type \"bind\": invalid mount path: 'rel' mount path must be absolute"
         );
         assert_eq!(bind("/a:/b:zz").unwrap_err(), "invalid mode: zz");
-        assert_eq!(bind("a:b:c:d").unwrap_err(), "invalid volume specification: 'a:b:c:d'");
+        assert_eq!(
+            bind("a:b:c:d").unwrap_err(),
+            "invalid volume specification: 'a:b:c:d'"
+        );
         assert_eq!(
             bind("/tmp:/").unwrap_err(),
             "invalid volume specification: '/tmp:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
@@ -240,7 +311,11 @@ mod tests {
         let plan = parse_tmpfs("/t", "size=64m,mode=700,exec").unwrap();
         assert_eq!(
             plan.source,
-            MountSource::Tmpfs { size_bytes: Some(64 << 20), mode: 0o700, noexec: false }
+            MountSource::Tmpfs {
+                size_bytes: Some(64 << 20),
+                mode: 0o700,
+                noexec: false
+            }
         );
         assert!(parse_tmpfs("/t", "uid=5").is_err());
         assert!(parse_tmpfs("rel", "").is_err());

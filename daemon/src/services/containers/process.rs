@@ -14,11 +14,46 @@ pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 
 /// Linux capabilities by number (capabilities(7)), without `CAP_`.
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -43,13 +78,19 @@ pub(super) fn capability(name: &str) -> Result<NamedCapability, String> {
     }
     let position = CAPABILITIES.iter().position(|known| *known == short);
     let number = position.and_then(|number| u8::try_from(number).ok());
-    number.map(NamedCapability::One).ok_or_else(|| format!("CAP_{short}"))
+    number
+        .map(NamedCapability::One)
+        .ok_or_else(|| format!("CAP_{short}"))
 }
 
 /// The capabilities of a container: the default ones, plus what was added, less what was dropped.
 fn capabilities(host: &HostConfig) -> Vec<u8> {
     let named = |names: &Option<Vec<String>>| -> Vec<NamedCapability> {
-        names.iter().flatten().filter_map(|name| capability(name).ok()).collect()
+        names
+            .iter()
+            .flatten()
+            .filter_map(|name| capability(name).ok())
+            .collect()
     };
     let (added, dropped) = (named(&host.cap_add), named(&host.cap_drop));
     let all = 0..u8::try_from(CAPABILITIES.len()).unwrap_or(u8::MAX);
@@ -91,15 +132,24 @@ pub(super) fn spec(
     wanted: Wanted<'_>,
 ) -> Result<ProcessSpec, Failure> {
     let texts = |items: Vec<String>| -> Result<Bounded<Text<_>, ARGUMENTS_MAX>, Failure> {
-        Ok(Bounded::new(items.into_iter().map(Text::new).collect::<Result<_, _>>()?)?)
+        Ok(Bounded::new(
+            items.into_iter().map(Text::new).collect::<Result<_, _>>()?,
+        )?)
     };
     let env = environment(config, account, wanted.extra_env, wanted.terminal.is_some());
-    let cwd = [wanted.cwd, &config.working_dir, "/"].into_iter().find(|cwd| !cwd.is_empty()).unwrap_or("/");
+    let cwd = [wanted.cwd, &config.working_dir, "/"]
+        .into_iter()
+        .find(|cwd| !cwd.is_empty())
+        .unwrap_or("/");
     let stdio = match wanted.terminal {
         Some((rows, columns)) => Stdio::Terminal { rows, columns },
         None => Stdio::Pipes,
     };
-    let no_new_privileges = host.security_opt.iter().flatten().any(|o| o.starts_with("no-new-privileges"));
+    let no_new_privileges = host
+        .security_opt
+        .iter()
+        .flatten()
+        .any(|o| o.starts_with("no-new-privileges"));
     Ok(ProcessSpec {
         role: wanted.role,
         argv: texts(wanted.argv)?,
@@ -117,12 +167,17 @@ pub(super) fn spec(
 
 /// dockerd's environment: the defaults, the container's own over them, and what runc adds (`HOME`).
 fn environment(config: &ContainerConfig, account: &Account, extra: &[String], terminal: bool) -> Vec<String> {
-    let mut all = vec![format!("PATH={DEFAULT_PATH}"), format!("HOSTNAME={}", config.hostname)];
+    let mut all = vec![
+        format!("PATH={DEFAULT_PATH}"),
+        format!("HOSTNAME={}", config.hostname),
+    ];
     if terminal {
         all.push("TERM=xterm".to_owned());
     }
     for entry in config.env.iter().flatten().chain(extra) {
-        let (name, value) = entry.split_once('=').map_or((entry.as_str(), None), |(n, v)| (n, Some(v)));
+        let (name, value) = entry
+            .split_once('=')
+            .map_or((entry.as_str(), None), |(n, v)| (n, Some(v)));
         all.retain(|known| known.split('=').next() != Some(name));
         if value.is_some() {
             all.push(entry.clone());
@@ -140,7 +195,11 @@ mod tests {
 
     fn host(add: &[&str], drop: &[&str]) -> HostConfig {
         let own = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        HostConfig { cap_add: own(add), cap_drop: own(drop), ..HostConfig::default() }
+        HostConfig {
+            cap_add: own(add),
+            cap_drop: own(drop),
+            ..HostConfig::default()
+        }
     }
 
     #[test]
@@ -159,7 +218,12 @@ mod tests {
             env: Some(vec![own("PATH=/x"), own("A=1"), own("HOSTNAME")]),
             ..ContainerConfig::default()
         };
-        let account = Account { uid: 0, gid: 0, groups: Vec::new(), home: own("/root") };
+        let account = Account {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            home: own("/root"),
+        };
         let env = environment(&config, &account, &[own("A=2")], true);
         assert_eq!(env, ["TERM=xterm", "PATH=/x", "A=2", "HOME=/root"]);
     }

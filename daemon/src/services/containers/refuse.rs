@@ -23,7 +23,9 @@ fn invalid(text: impl Into<String>) -> Failure {
 
 /// The answer to an option that has a meaning which this daemon does not give it yet.
 fn unsupported(what: &str) -> Result<(), Failure> {
-    Err(Failure::Unsupported(format!("{what} is not supported by cellblock yet")))
+    Err(Failure::Unsupported(format!(
+        "{what} is not supported by cellblock yet"
+    )))
 }
 
 fn check_config(config: &ContainerConfig) -> Result<(), Failure> {
@@ -40,7 +42,10 @@ fn check_config(config: &ContainerConfig) -> Result<(), Failure> {
         super::stop::parse_signal(&config.stop_signal)
             .ok_or_else(|| invalid(format!("invalid signal: {}", config.stop_signal)))?;
     }
-    let test = config.healthcheck.as_ref().and_then(|health| health.test.as_ref());
+    let test = config
+        .healthcheck
+        .as_ref()
+        .and_then(|health| health.test.as_ref());
     match test.and_then(|test| test.first()).map(String::as_str) {
         None | Some("NONE") => Ok(()),
         Some(_) => unsupported("a health check"),
@@ -66,7 +71,10 @@ fn check_modes(host: &HostConfig) -> Result<(), Failure> {
         other => return Err(invalid(format!("invalid UTS mode: {other}"))),
     }
     if !host.userns_mode.is_empty() && host.userns_mode != "host" {
-        return Err(invalid(format!("invalid user namespace mode: {}", host.userns_mode)));
+        return Err(invalid(format!(
+            "invalid user namespace mode: {}",
+            host.userns_mode
+        )));
     }
     match host.cgroupns_mode.as_str() {
         "" | "private" => Ok(()),
@@ -109,13 +117,22 @@ fn check_policies(host: &HostConfig) -> Result<(), Failure> {
         Some((known, _))
             if matches!(
                 known.as_str(),
-                "max-file" | "max-size" | "compress" | "labels" | "labels-regex" | "env" | "env-regex" | "tag"
+                "max-file"
+                    | "max-size"
+                    | "compress"
+                    | "labels"
+                    | "labels-regex"
+                    | "env"
+                    | "env-regex"
+                    | "tag"
             ) =>
         {
             return unsupported(&format!("log option {known}"));
         }
         Some((other, _)) => {
-            return Err(invalid(format!("unknown log opt '{other}' for json-file log driver")));
+            return Err(invalid(format!(
+                "unknown log opt '{other}' for json-file log driver"
+            )));
         }
     }
     match host.runtime.as_str() {
@@ -132,8 +149,14 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
         ("--memory", host.memory != 0),
         ("--memory-swap", host.memory_swap != 0),
         ("--memory-reservation", host.memory_reservation != 0),
-        ("--memory-swappiness", host.memory_swappiness.is_some_and(|value| value != -1)),
-        ("--kernel-memory", host.kernel_memory != 0 || host.kernel_memory_tcp != 0),
+        (
+            "--memory-swappiness",
+            host.memory_swappiness.is_some_and(|value| value != -1),
+        ),
+        (
+            "--kernel-memory",
+            host.kernel_memory != 0 || host.kernel_memory_tcp != 0,
+        ),
         ("--oom-kill-disable", host.oom_kill_disable == Some(true)),
         ("--oom-score-adj", host.oom_score_adj != 0),
         ("--cpus", host.nano_cpus != 0),
@@ -144,10 +167,16 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
         ("--cpu-rt-runtime", host.cpu_realtime_runtime != 0),
         ("--cpuset-cpus", !host.cpuset_cpus.is_empty()),
         ("--cpuset-mems", !host.cpuset_mems.is_empty()),
-        ("--cgroup-parent", !host.cgroup_parent.is_empty() || !host.cgroup.is_empty()),
+        (
+            "--cgroup-parent",
+            !host.cgroup_parent.is_empty() || !host.cgroup.is_empty(),
+        ),
         ("--pids-limit", host.pids_limit.is_some_and(|value| value > 0)),
         ("--ulimit", some(host.ulimits.as_ref())),
-        ("--blkio-weight", host.blkio_weight != 0 || some(host.blkio_weight_device.as_ref())),
+        (
+            "--blkio-weight",
+            host.blkio_weight != 0 || some(host.blkio_weight_device.as_ref()),
+        ),
         ("--device-read-bps", some(host.blkio_device_read_bps.as_ref())),
         ("--device-write-bps", some(host.blkio_device_write_bps.as_ref())),
         ("--device-read-iops", some(host.blkio_device_read_iops.as_ref())),
@@ -157,7 +186,12 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
         ("--io-maxiops", host.io_maximum_iops != 0),
         ("--io-maxbandwidth", host.io_maximum_bandwidth != 0),
         ("--isolation", !matches!(host.isolation.as_str(), "" | "default")),
-        ("--storage-opt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty())),
+        (
+            "--storage-opt",
+            host.storage_opt
+                .as_ref()
+                .is_some_and(|options| !options.is_empty()),
+        ),
     ];
     first_set(&limits)
 }
@@ -178,7 +212,12 @@ fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
         other if other.starts_with("container:") => return unsupported("network mode container"),
         _ => {}
     }
-    match host.extra_hosts.iter().flatten().find(|entry| super::files::parse_extra_host(entry).is_none()) {
+    match host
+        .extra_hosts
+        .iter()
+        .flatten()
+        .find(|entry| super::files::parse_extra_host(entry).is_none())
+    {
         Some(bad) => Err(invalid(format!("bad format for add-host: \"{bad}\""))),
         None => Ok(()),
     }
@@ -187,9 +226,8 @@ fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
 fn check_security(host: &HostConfig) -> Result<(), Failure> {
     for (flag, names) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
         for name in names.iter().flatten() {
-            super::process::capability(name).map_err(|bad| {
-                invalid(format!("invalid {flag}: unknown capability: \"{bad}\""))
-            })?;
+            super::process::capability(name)
+                .map_err(|bad| invalid(format!("invalid {flag}: unknown capability: \"{bad}\"")))?;
         }
     }
     for option in host.security_opt.iter().flatten() {
@@ -203,9 +241,15 @@ fn check_security(host: &HostConfig) -> Result<(), Failure> {
         ("--device", some(host.devices.as_ref())),
         ("--device-cgroup-rule", some(host.device_cgroup_rules.as_ref())),
         ("--gpus", some(host.device_requests.as_ref())),
-        ("--sysctl", host.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty())),
+        (
+            "--sysctl",
+            host.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty()),
+        ),
         ("--init", host.init == Some(true)),
-        ("--volume-driver", !matches!(host.volume_driver.as_str(), "" | "local")),
+        (
+            "--volume-driver",
+            !matches!(host.volume_driver.as_str(), "" | "local"),
+        ),
         ("a list of masked paths", host.masked_paths.is_some()),
         ("a list of read-only paths", host.readonly_paths.is_some()),
     ];
@@ -247,12 +291,18 @@ mod tests {
 
     #[test]
     fn refusals_use_dockerds_words_where_dockerd_refuses() {
-        assert_eq!(refusal(r#"{"Env":["=x"]}"#), "invalid: invalid environment variable: =x");
+        assert_eq!(
+            refusal(r#"{"Env":["=x"]}"#),
+            "invalid: invalid environment variable: =x"
+        );
         assert_eq!(
             refusal(r#"{"WorkingDir":"rel"}"#),
             "invalid: the working directory 'rel' is invalid, it needs to be an absolute path"
         );
-        assert_eq!(refusal(r#"{"HostConfig":{"PidMode":"zz"}}"#), "invalid: invalid PID mode: zz");
+        assert_eq!(
+            refusal(r#"{"HostConfig":{"PidMode":"zz"}}"#),
+            "invalid: invalid PID mode: zz"
+        );
         assert_eq!(
             refusal(r#"{"HostConfig":{"CapAdd":["ZZ"]}}"#),
             "invalid: invalid CapAdd: unknown capability: \"CAP_ZZ\""

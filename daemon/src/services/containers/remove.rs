@@ -2,8 +2,8 @@
 
 use super::messages::{Forget, Found, Watch};
 use super::state::{Container, Event, MountPlan, MountSource};
-use super::verbs::Deps;
 use super::stop;
+use super::verbs::Deps;
 use crate::kernel::limits::KILL_DEADLINE;
 use crate::services::processes::messages::DropContainer;
 use crate::services::{Failure, naming};
@@ -40,9 +40,20 @@ pub(super) async fn remove(
     if container.is_running() {
         if !how.force {
             let state = "container is running: stop the container before removing or force remove";
-            return Err(Failure::Conflict(format!("cannot remove container \"{text}\": {state}")));
+            return Err(Failure::Conflict(format!(
+                "cannot remove container \"{text}\": {state}"
+            )));
         }
-        stop::kill(deps, by, &Found { container: Arc::clone(&container), lock: Arc::default() }, "KILL").await?;
+        stop::kill(
+            deps,
+            by,
+            &Found {
+                container: Arc::clone(&container),
+                lock: Arc::default(),
+            },
+            "KILL",
+        )
+        .await?;
         stop::wait_until_over(deps, &container, KILL_DEADLINE).await?;
         if container.host_config.auto_remove {
             // Its own end removes it; what is left of that is waited for.
@@ -52,13 +63,13 @@ pub(super) async fn remove(
     really_remove(deps, by, &container, text, how).await
 }
 
-async fn wait_until_gone(
-    mut view: tokio::sync::watch::Receiver<Arc<Container>>,
-) -> Result<(), Failure> {
+async fn wait_until_gone(mut view: tokio::sync::watch::Receiver<Arc<Container>>) -> Result<(), Failure> {
     let gone = async { while view.changed().await.is_ok() {} };
     match tokio::time::timeout(KILL_DEADLINE, gone).await {
         Ok(()) => Ok(()),
-        Err(_) => Err(Failure::System("the container was not removed in time".to_owned())),
+        Err(_) => Err(Failure::System(
+            "the container was not removed in time".to_owned(),
+        )),
     }
 }
 
@@ -70,11 +81,17 @@ async fn really_remove(
     how: How,
 ) -> Result<(), Failure> {
     let id = &container.id;
-    deps.change(id, Event::RemovalBegan).await.map_err(|failure| match failure {
-        Failure::Conflict(_) => Failure::Conflict(error::removal_in_progress(text)),
-        other => other,
-    })?;
-    let volumes = if how.volumes { container.mounts.as_slice() } else { &[] };
+    deps.change(id, Event::RemovalBegan)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Conflict(_) => Failure::Conflict(error::removal_in_progress(text)),
+            other => other,
+        })?;
+    let volumes = if how.volumes {
+        container.mounts.as_slice()
+    } else {
+        &[]
+    };
     match erase(deps, by, id, volumes).await {
         Ok(()) => {
             deps.tell(container, "destroy", &[]);
@@ -82,14 +99,19 @@ async fn really_remove(
         }
         Err(failure) => {
             let _ = deps.change(id, Event::RemovalFailed).await;
-            Err(failure.within(&format!("container {id}: driver failed to remove root filesystem")))
+            Err(failure.within(&format!(
+                "container {id}: driver failed to remove root filesystem"
+            )))
         }
     }
 }
 
 /// `run --rm`: the container goes when it ends, with its anonymous volumes.
 pub(super) async fn auto_remove(deps: &Deps, by: &Principal, container: &Container) {
-    let how = How { force: true, volumes: true };
+    let how = How {
+        force: true,
+        volumes: true,
+    };
     if let Err(error) = really_remove(deps, by, container, &container.name, how).await {
         tracing::error!(%error, container = container.id, "not removed by itself");
     }
@@ -100,10 +122,21 @@ pub(super) async fn auto_remove(deps: &Deps, by: &Principal, container: &Contain
 ///
 /// # Errors
 /// What the helpers or the store answer.
-pub(super) async fn erase(deps: &Deps, by: &Principal, id: &str, volumes: &[MountPlan]) -> Result<(), Failure> {
+pub(super) async fn erase(
+    deps: &Deps,
+    by: &Principal,
+    id: &str,
+    volumes: &[MountPlan],
+) -> Result<(), Failure> {
     deps.roots.let_go(id).await?;
-    deps.helpers.mount.unmount(by, naming::container_mount(id)?).await?;
-    deps.helpers.zfs.destroy(by, naming::container_dataset(id)?).await?;
+    deps.helpers
+        .mount
+        .unmount(by, naming::container_mount(id)?)
+        .await?;
+    deps.helpers
+        .zfs
+        .destroy(by, naming::container_dataset(id)?)
+        .await?;
     for plan in volumes {
         if let MountSource::Volume { name } = &plan.source {
             deps.volumes.remove_anonymous(by, name).await?;
@@ -116,7 +149,11 @@ pub(super) async fn erase(deps: &Deps, by: &Principal, id: &str, volumes: &[Moun
         Ok(()) | Err(_) => {}
     }
     deps.store.delete(Kind::Container, id).await?;
-    deps.processes.ask(DropContainer { container: id.to_owned() }).await?;
+    deps.processes
+        .ask(DropContainer {
+            container: id.to_owned(),
+        })
+        .await?;
     deps.table.ask(Forget { id: id.to_owned() }).await?;
     Ok(())
 }

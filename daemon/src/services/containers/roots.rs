@@ -37,7 +37,10 @@ impl Roots {
     /// No root in use.
     #[must_use]
     pub fn new(mount: Mount) -> Self {
-        Roots { mount, state: Arc::default() }
+        Roots {
+            mount,
+            state: Arc::default(),
+        }
     }
 
     /// Mounts a container's root, or joins those who use it already.
@@ -50,14 +53,23 @@ impl Roots {
         let users = state.users.entry(container.id.clone()).or_default();
         if *users == 0 {
             let dataset = naming::container_dataset(&container.id)?;
-            match self.mount.dataset(by, dataset, at.clone(), Access::ReadWrite).await {
+            match self
+                .mount
+                .dataset(by, dataset, at.clone(), Access::ReadWrite)
+                .await
+            {
                 // An earlier daemon mounted it for a container that runs still.
                 Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
                 other => other?,
             }
         }
         *users += 1;
-        Ok(RootGuard { roots: self.clone(), id: container.id.clone(), at, is_released: false })
+        Ok(RootGuard {
+            roots: self.clone(),
+            id: container.id.clone(),
+            at,
+            is_released: false,
+        })
     }
 
     /// Keeps a root until [`Roots::let_go`]: the container runs.
@@ -86,7 +98,10 @@ impl Roots {
             return Ok(());
         }
         state.users.remove(id);
-        let by = Principal { tenant: Label::new("-")?, subject: Label::new("daemon")? };
+        let by = Principal {
+            tenant: Label::new("-")?,
+            subject: Label::new("daemon")?,
+        };
         Ok(self.mount.unmount(&by, at).await?)
     }
 }

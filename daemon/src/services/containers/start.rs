@@ -9,8 +9,8 @@ use super::state::{Container, Event, MountPlan, MountSource, Refusal};
 use super::verbs::Deps;
 use super::{endpoint, files, finish, process, user};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
-use crate::services::processes::messages::HubOf;
 use crate::services::processes::logs::LogWriter;
+use crate::services::processes::messages::HubOf;
 use crate::services::processes::{Ended, Run, Stdio, launch};
 use crate::services::{Failure, naming};
 use crate::transport::TransportError;
@@ -36,11 +36,15 @@ pub(super) async fn start(deps: &Arc<Deps>, by: &Principal, found: &Found) -> Re
     match container.may_start() {
         Ok(()) => {}
         Err(Refusal::Running | Refusal::NotRunning) => return Err(Failure::NotModified),
-        Err(Refusal::Removing | Refusal::Dead) => return Err(Failure::Conflict(error::START_REMOVING.to_owned())),
+        Err(Refusal::Removing | Refusal::Dead) => {
+            return Err(Failure::Conflict(error::START_REMOVING.to_owned()));
+        }
     }
     match run(deps, by, &container).await {
         Ok(running) => {
-            let started = deps.change(&container.id, Event::Started { pid: running.pid }).await?;
+            let started = deps
+                .change(&container.id, Event::Started { pid: running.pid })
+                .await?;
             deps.tell(&started, "start", &[]);
             finish::watch(deps, by, &started, running);
             Ok(())
@@ -48,8 +52,10 @@ pub(super) async fn start(deps: &Arc<Deps>, by: &Principal, found: &Found) -> Re
         Err(failure) => {
             let container = current(deps, &container.id).await?;
             finish::tear_down(deps, by, &container).await;
-            let event =
-                Event::StartFailed { error: failure.to_string(), exit_code: exit_code_of(&failure) };
+            let event = Event::StartFailed {
+                error: failure.to_string(),
+                exit_code: exit_code_of(&failure),
+            };
             let container = deps.change(&container.id, event).await?;
             if container.host_config.auto_remove {
                 super::remove::auto_remove(deps, by, &container).await;
@@ -77,16 +83,21 @@ pub(super) fn exit_code_of(failure: &Failure) -> i64 {
 #[must_use]
 pub(super) fn explain(context: &str, error: TransportError) -> Failure {
     match (error.code(), &error) {
-        (Some(ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable), TransportError::Helper(helper)) => {
-            Failure::Invalid(format!("{context}: {}", helper.detail.as_str()))
-        }
+        (
+            Some(ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable),
+            TransportError::Helper(helper),
+        ) => Failure::Invalid(format!("{context}: {}", helper.detail.as_str())),
         _ => Failure::from(error).within(context),
     }
 }
 
 async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
     let gone = || Failure::NotFound(error::no_such_container(id));
-    let view = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await?.ok_or_else(gone)?;
+    let view = deps
+        .table
+        .ask(super::messages::Watch { id: id.to_owned() })
+        .await?
+        .ok_or_else(gone)?;
     let container = Arc::clone(&view.borrow());
     Ok(container)
 }
@@ -101,30 +112,64 @@ async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<Ended
     running
 }
 
-async fn run_in(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<Ended, Failure> {
+async fn run_in(
+    deps: &Deps,
+    by: &Principal,
+    root: &RootGuard,
+    container: &Container,
+) -> Result<Ended, Failure> {
     let id = &container.id;
     files::write(deps, by, root, container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     let account = user::find(deps, by, root, &container.config.user, &groups).await?;
     mount_all(deps, by, root, container).await?;
-    let jid = deps.helpers.jail.create(by, jail_spec(deps, root, container)?).await?;
+    let jid = deps
+        .helpers
+        .jail
+        .create(by, jail_spec(deps, root, container)?)
+        .await?;
     endpoint::connect(deps, by, container, container.endpoint.as_ref(), jid).await?;
 
-    let hub = deps.processes.ask(HubOf { container: id.clone() }).await?;
+    let hub = deps
+        .processes
+        .ask(HubOf {
+            container: id.clone(),
+        })
+        .await?;
     let [rows, columns] = container.host_config.console_size;
-    let asked = (u16::try_from(rows).unwrap_or(0), u16::try_from(columns).unwrap_or(0));
+    let asked = (
+        u16::try_from(rows).unwrap_or(0),
+        u16::try_from(columns).unwrap_or(0),
+    );
     let wanted = process::Wanted {
         role: Role::First,
-        argv: std::iter::once(&container.path).chain(&container.args).cloned().collect(),
+        argv: std::iter::once(&container.path)
+            .chain(&container.args)
+            .cloned()
+            .collect(),
         extra_env: &[],
         cwd: "",
         terminal: container.config.tty.then(|| hub.size().unwrap_or(asked)),
     };
     let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
     let log = LogWriter::open(&deps.log_path(id)).map_err(|e| Failure::System(e.to_string()))?;
-    let run = Run { hub, log: Some(log), keep_as: Some(keep_key(id)), exec: None };
+    let run = Run {
+        hub,
+        log: Some(log),
+        keep_as: Some(keep_key(id)),
+        exec: None,
+    };
     let jail = naming::jail(id)?;
-    let launched = launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio(container), run).await;
+    let launched = launch(
+        &deps.helpers.jail,
+        &deps.launcher,
+        by,
+        jail,
+        spec,
+        stdio(container),
+        run,
+    )
+    .await;
     launched.map_err(|error| explain(RUNTIME_REFUSED, error))
 }
 
@@ -137,18 +182,32 @@ pub(super) fn keep_key(id: &str) -> String {
 /// How a container's streams are connected.
 #[must_use]
 pub(super) fn stdio(container: &Container) -> Stdio {
-    if container.config.tty { Stdio::Terminal } else { Stdio::Pipes { input: container.config.open_stdin } }
+    if container.config.tty {
+        Stdio::Terminal
+    } else {
+        Stdio::Pipes {
+            input: container.config.open_stdin,
+        }
+    }
 }
 
 fn jail_spec(deps: &Deps, root: &RootGuard, container: &Container) -> Result<JailSpec, Failure> {
     let host = &container.host_config;
-    let network = if host.network_mode == "host" { Network::Host } else { Network::Own };
+    let network = if host.network_mode == "host" {
+        Network::Host
+    } else {
+        Network::Own
+    };
     Ok(JailSpec {
         jail: naming::jail(&container.id)?,
         root: root.mount_name(),
         hostname: HostName::new(container.config.hostname.clone())?,
         network,
-        root_access: if host.readonly_rootfs { Access::ReadOnly } else { Access::ReadWrite },
+        root_access: if host.readonly_rootfs {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        },
         flavour: flavour(deps, container),
         shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
     })
@@ -162,31 +221,67 @@ fn flavour(deps: &Deps, container: &Container) -> Flavour {
     }
 }
 
-async fn mount_all(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<(), Failure> {
+async fn mount_all(
+    deps: &Deps,
+    by: &Principal,
+    root: &RootGuard,
+    container: &Container,
+) -> Result<(), Failure> {
     let at = root.mount_name();
-    let pseudo = Request::PseudoFileSystems { at: at.clone(), flavour: flavour(deps, container) };
+    let pseudo = Request::PseudoFileSystems {
+        at: at.clone(),
+        flavour: flavour(deps, container),
+    };
     deps.helpers.mount.make(by, pseudo).await?;
     for plan in &container.mounts {
         let target = RelPath::new(plan.destination.trim_start_matches('/'))?;
         let request = match &plan.source {
             MountSource::Bind { path, create } => {
-                let missing = if *create { MissingSource::CreateDirectory } else { MissingSource::Refuse };
-                let source = BindSource::Host { path: HostPath::new(path.clone())?, missing };
-                Request::Bind { source, at: at.clone(), target, access: plan.access() }
+                let missing = if *create {
+                    MissingSource::CreateDirectory
+                } else {
+                    MissingSource::Refuse
+                };
+                let source = BindSource::Host {
+                    path: HostPath::new(path.clone())?,
+                    missing,
+                };
+                Request::Bind {
+                    source,
+                    at: at.clone(),
+                    target,
+                    access: plan.access(),
+                }
             }
             MountSource::Volume { name } => {
                 let source = enter_volume(deps, by, root, container, plan, name).await?;
-                Request::Bind { source, at: at.clone(), target, access: plan.access() }
+                Request::Bind {
+                    source,
+                    at: at.clone(),
+                    target,
+                    access: plan.access(),
+                }
             }
-            MountSource::Tmpfs { size_bytes, mode, noexec } => Request::Tmpfs {
+            MountSource::Tmpfs {
+                size_bytes,
+                mode,
+                noexec,
+            } => Request::Tmpfs {
                 at: at.clone(),
                 target,
                 size_bytes: *size_bytes,
                 mode: *mode,
-                flags: TmpfsFlags { noexec: *noexec, read_only: !plan.writable },
+                flags: TmpfsFlags {
+                    noexec: *noexec,
+                    read_only: !plan.writable,
+                },
             },
         };
-        deps.helpers.mount.make(by, request).await.map_err(|error| missing_source(plan, error))?;
+        deps.helpers
+            .mount
+            .make(by, request)
+            .await
+            .map_err(|error| missing_source(plan, error))?;
     }
     Ok(())
 }
@@ -219,7 +314,9 @@ async fn enter_volume(
     if volume.wants_content {
         let path = RelPath::new(plan.destination.trim_start_matches('/'))?;
         let archive = &deps.helpers.archive;
-        let mut packing = archive.pack(by, root.mount_name(), path, RelPath::new("")?).await?;
+        let mut packing = archive
+            .pack(by, root.mount_name(), path, RelPath::new("")?)
+            .await?;
         let extract = Extract {
             root: volume.at.clone(),
             path: RelPath::new("")?,

@@ -112,7 +112,11 @@ impl MountPlan {
     /// The access that the mount helper is asked for.
     #[must_use]
     pub fn access(&self) -> Access {
-        if self.writable { Access::ReadWrite } else { Access::ReadOnly }
+        if self.writable {
+            Access::ReadWrite
+        } else {
+            Access::ReadOnly
+        }
     }
 }
 
@@ -303,7 +307,10 @@ pub(crate) mod tests {
         use Phase::{Created, Dead, Exited, Removing};
         let running = Phase::Running { pid: 7 };
         let started = Event::Started { pid: 7 };
-        let failed = Event::StartFailed { error: "no".to_owned(), exit_code: 127 };
+        let failed = Event::StartFailed {
+            error: "no".to_owned(),
+            exit_code: 127,
+        };
         let ended = Event::Ended { exit_code: 3 };
         let table = [
             (Created, started.clone(), Ok(running)),
@@ -337,7 +344,10 @@ pub(crate) mod tests {
     fn a_new_run_forgets_how_the_last_one_ended() {
         let mut subject = container(Phase::Running { pid: 1 });
         subject.apply(Event::Ended { exit_code: 3 }, 10).unwrap();
-        assert_eq!((subject.exit_code, subject.finished_ns, subject.exits), (3, 10, 1));
+        assert_eq!(
+            (subject.exit_code, subject.finished_ns, subject.exits),
+            (3, 10, 1)
+        );
         subject.apply(Event::Started { pid: 2 }, 11).unwrap();
         assert_eq!((subject.exit_code, subject.finished_ns, subject.exits), (0, 0, 1));
     }

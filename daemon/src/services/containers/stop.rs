@@ -23,11 +23,37 @@ pub struct How {
 
 /// Signals by name, with their numbers on FreeBSD and Linux (signal(3), signal(7)).
 const SIGNALS: [(&str, u8, u8); 31] = [
-    ("HUP", 1, 1), ("INT", 2, 2), ("QUIT", 3, 3), ("ILL", 4, 4), ("TRAP", 5, 5), ("ABRT", 6, 6), ("IOT", 6, 6),
-    ("FPE", 8, 8), ("KILL", 9, 9), ("BUS", 10, 7), ("SEGV", 11, 11), ("SYS", 12, 31), ("PIPE", 13, 13),
-    ("ALRM", 14, 14), ("TERM", 15, 15), ("URG", 16, 23), ("STOP", 17, 19), ("TSTP", 18, 20), ("CONT", 19, 18),
-    ("CHLD", 20, 17), ("TTIN", 21, 21), ("TTOU", 22, 22), ("IO", 23, 29), ("XCPU", 24, 24), ("XFSZ", 25, 25),
-    ("VTALRM", 26, 26), ("PROF", 27, 27), ("WINCH", 28, 28), ("USR1", 30, 10), ("USR2", 31, 12), ("POLL", 23, 29),
+    ("HUP", 1, 1),
+    ("INT", 2, 2),
+    ("QUIT", 3, 3),
+    ("ILL", 4, 4),
+    ("TRAP", 5, 5),
+    ("ABRT", 6, 6),
+    ("IOT", 6, 6),
+    ("FPE", 8, 8),
+    ("KILL", 9, 9),
+    ("BUS", 10, 7),
+    ("SEGV", 11, 11),
+    ("SYS", 12, 31),
+    ("PIPE", 13, 13),
+    ("ALRM", 14, 14),
+    ("TERM", 15, 15),
+    ("URG", 16, 23),
+    ("STOP", 17, 19),
+    ("TSTP", 18, 20),
+    ("CONT", 19, 18),
+    ("CHLD", 20, 17),
+    ("TTIN", 21, 21),
+    ("TTOU", 22, 22),
+    ("IO", 23, 29),
+    ("XCPU", 24, 24),
+    ("XFSZ", 25, 25),
+    ("VTALRM", 26, 26),
+    ("PROF", 27, 27),
+    ("WINCH", 28, 28),
+    ("USR1", 30, 10),
+    ("USR2", 31, 12),
+    ("POLL", 23, 29),
 ];
 
 /// The largest signal number of both hosts.
@@ -52,15 +78,27 @@ impl Signal {
 /// Reads a name (with or without `SIG`, in either case) or a number.
 pub(super) fn parse_signal(text: &str) -> Option<Signal> {
     if let Ok(number) = text.parse::<u8>() {
-        return (1..=SIGNAL_NUMBER_MAX).contains(&number).then_some(Signal { freebsd: number, linux: number });
+        return (1..=SIGNAL_NUMBER_MAX).contains(&number).then_some(Signal {
+            freebsd: number,
+            linux: number,
+        });
     }
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    SIGNALS.iter().find(|(name, ..)| *name == short).map(|(_, freebsd, linux)| Signal { freebsd: *freebsd, linux: *linux })
+    SIGNALS
+        .iter()
+        .find(|(name, ..)| *name == short)
+        .map(|(_, freebsd, linux)| Signal {
+            freebsd: *freebsd,
+            linux: *linux,
+        })
 }
 
 async fn send(deps: &Deps, by: &Principal, container: &Container, signal: u8) -> Result<(), Failure> {
-    deps.helpers.jail.signal(by, naming::jail(&container.id)?, SignalTarget::First, signal).await?;
+    deps.helpers
+        .jail
+        .signal(by, naming::jail(&container.id)?, SignalTarget::First, signal)
+        .await?;
     deps.tell(container, "kill", &[("signal", signal.to_string())]);
     Ok(())
 }
@@ -79,7 +117,10 @@ pub(super) async fn kill(deps: &Deps, by: &Principal, found: &Found, signal: &st
     })?;
     let container = &found.container;
     if !container.is_running() {
-        return Err(Failure::Conflict(format!("container {} is not running", container.id)));
+        return Err(Failure::Conflict(format!(
+            "container {} is not running",
+            container.id
+        )));
     }
     let number = signal.number(deps.host_os());
     send(deps, by, container, number).await?;
@@ -96,7 +137,12 @@ pub(super) async fn kill(deps: &Deps, by: &Principal, found: &Found, signal: &st
 /// `NotModified` where the container does not run; `Invalid` for a bad signal; `System` where even SIGKILL does not help.
 pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) -> Result<(), Failure> {
     let _changing = found.lock.lock().await;
-    let view = deps.table.ask(Watch { id: found.container.id.clone() }).await?;
+    let view = deps
+        .table
+        .ask(Watch {
+            id: found.container.id.clone(),
+        })
+        .await?;
     let container = view.map_or_else(|| Arc::clone(&found.container), |view| Arc::clone(&view.borrow()));
     if !container.is_running() {
         return Err(Failure::NotModified);
@@ -128,7 +174,13 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
 
 /// Waits for the end of the current run.
 async fn until_over(deps: &Deps, container: &Container) -> Result<(), Failure> {
-    if let Some(view) = deps.table.ask(Watch { id: container.id.clone() }).await? {
+    if let Some(view) = deps
+        .table
+        .ask(Watch {
+            id: container.id.clone(),
+        })
+        .await?
+    {
         super::finish::wait(view, WaitCondition::NotRunning).await;
     }
     Ok(())
@@ -145,7 +197,10 @@ pub(super) async fn wait_until_over(
 ) -> Result<(), Failure> {
     match tokio::time::timeout(deadline, until_over(deps, container)).await {
         Ok(ended) => ended,
-        Err(_) => Err(Failure::System(format!("container {} did not end in time", container.id))),
+        Err(_) => Err(Failure::System(format!(
+            "container {} did not end in time",
+            container.id
+        ))),
     }
 }
 
@@ -155,7 +210,13 @@ mod tests {
 
     #[test]
     fn signals_are_read_by_name_and_number() {
-        assert_eq!(parse_signal("SIGUSR1"), Some(Signal { freebsd: 30, linux: 10 }));
+        assert_eq!(
+            parse_signal("SIGUSR1"),
+            Some(Signal {
+                freebsd: 30,
+                linux: 10
+            })
+        );
         assert_eq!(parse_signal("usr1"), parse_signal("SIGUSR1"));
         assert_eq!(parse_signal("9"), Some(Signal { freebsd: 9, linux: 9 }));
         for bad in ["0", "65", "999", "SIGZZ", "", "-1"] {

@@ -45,7 +45,10 @@ pub(super) async fn find(
 fn resolve(passwd: &str, group: &str, wanted: &str, extra_groups: &[String]) -> Result<Account, Failure> {
     let (user, group_wanted) = wanted.split_once(':').unwrap_or((wanted, ""));
     let user = if user.is_empty() { "0" } else { user };
-    let line = passwd.lines().map(fields).find(|f| f.len() >= 6 && (f[0] == user || f[2] == user));
+    let line = passwd
+        .lines()
+        .map(fields)
+        .find(|f| f.len() >= 6 && (f[0] == user || f[2] == user));
     let number = user.parse::<u32>().ok().filter(|uid| i32::try_from(*uid).is_ok());
     let mut account = match (&line, number) {
         (Some(f), _) => Account {
@@ -54,7 +57,12 @@ fn resolve(passwd: &str, group: &str, wanted: &str, extra_groups: &[String]) -> 
             groups: Vec::new(),
             home: f[5].to_owned(),
         },
-        (None, Some(uid)) => Account { uid, gid: 0, groups: Vec::new(), home: "/".to_owned() },
+        (None, Some(uid)) => Account {
+            uid,
+            gid: 0,
+            groups: Vec::new(),
+            home: "/".to_owned(),
+        },
         (None, None) => {
             let text = format!("unable to find user {user}: no matching entries in passwd file");
             return Err(Failure::System(text));
@@ -80,15 +88,32 @@ fn fields(line: &str) -> Vec<&str> {
 
 fn groups_of(group: &str, name: &str) -> Vec<u32> {
     let lists = |f: &Vec<&str>| f.len() >= 4 && f[3].split(',').any(|member| member == name);
-    group.lines().map(fields).filter(lists).filter_map(|f| f[2].parse().ok()).collect()
+    group
+        .lines()
+        .map(fields)
+        .filter(lists)
+        .filter_map(|f| f[2].parse().ok())
+        .collect()
 }
 
 fn group_id(group: &str, wanted: &str) -> Result<u32, Failure> {
-    let line = group.lines().map(fields).find(|f| f.len() >= 3 && (f[0] == wanted || f[2] == wanted));
+    let line = group
+        .lines()
+        .map(fields)
+        .find(|f| f.len() >= 3 && (f[0] == wanted || f[2] == wanted));
     let from_file = line.and_then(|f| f[2].parse().ok());
-    from_file.or_else(|| wanted.parse().ok().filter(|gid: &u32| i32::try_from(*gid).is_ok())).ok_or_else(|| {
-        Failure::System(format!("unable to find group {wanted}: no matching entries in group file"))
-    })
+    from_file
+        .or_else(|| {
+            wanted
+                .parse()
+                .ok()
+                .filter(|gid: &u32| i32::try_from(*gid).is_ok())
+        })
+        .ok_or_else(|| {
+            Failure::System(format!(
+                "unable to find group {wanted}: no matching entries in group file"
+            ))
+        })
 }
 
 #[cfg(test)]
@@ -104,18 +129,45 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_or_number() {
-        let web = Account { uid: 80, gid: 81, groups: vec![90], home: "/srv".to_owned() };
+        let web = Account {
+            uid: 80,
+            gid: 81,
+            groups: vec![90],
+            home: "/srv".to_owned(),
+        };
         assert_eq!(account("web"), Ok(web.clone()));
         assert_eq!(account("80"), Ok(web));
         assert_eq!(account("").unwrap().home, "/root");
-        assert_eq!(account("1234").unwrap(), Account { uid: 1234, gid: 0, groups: vec![], home: "/".to_owned() });
-        assert_eq!(account("web:log").unwrap(), Account { uid: 80, gid: 90, groups: vec![], home: "/srv".to_owned() });
+        assert_eq!(
+            account("1234").unwrap(),
+            Account {
+                uid: 1234,
+                gid: 0,
+                groups: vec![],
+                home: "/".to_owned()
+            }
+        );
+        assert_eq!(
+            account("web:log").unwrap(),
+            Account {
+                uid: 80,
+                gid: 90,
+                groups: vec![],
+                home: "/srv".to_owned()
+            }
+        );
     }
 
     #[test]
     fn unknown_names_are_refused_in_dockerds_words() {
-        assert_eq!(account("no").unwrap_err(), "unable to find user no: no matching entries in passwd file");
-        assert_eq!(account("web:no").unwrap_err(), "unable to find group no: no matching entries in group file");
+        assert_eq!(
+            account("no").unwrap_err(),
+            "unable to find user no: no matching entries in passwd file"
+        );
+        assert_eq!(
+            account("web:no").unwrap_err(),
+            "unable to find group no: no matching entries in group file"
+        );
         assert!(account("4294967295").is_err());
     }
 }

@@ -71,13 +71,14 @@ impl Deps {
     /// `Conflict` where it does not fit the state.
     pub(super) async fn change(&self, id: &str, event: Event) -> Result<Arc<Container>, Failure> {
         let _recording = self.recording.lock().await;
-        let change = Change { id: id.to_owned(), event };
+        let change = Change {
+            id: id.to_owned(),
+            event,
+        };
         let container = self.table.ask(change).await?.map_err(|error| match error {
             ChangeError::Gone(text) => Failure::NotFound(format!("No such container: {text}")),
             ChangeError::Refused(why) => Failure::Conflict(why.to_string()),
-            ChangeError::NameTaken(taken) => {
-                Failure::Conflict(taken.to_string())
-            }
+            ChangeError::NameTaken(taken) => Failure::Conflict(taken.to_string()),
         })?;
         self.store.put(Kind::Container, id, &*container).await?;
         Ok(container)
@@ -88,13 +89,21 @@ impl Deps {
         let mut attributes: BTreeMap<String, String> = container.config.labels.clone().unwrap_or_default();
         attributes.insert("image".to_owned(), container.config.image.clone());
         attributes.insert("name".to_owned(), container.name.clone());
-        attributes.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        attributes.extend(
+            extra
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         self.bus.publish("container", action, &container.id, attributes);
     }
 
     /// Which family of host this is.
     pub(super) fn host_os(&self) -> HostOs {
-        self.helpers.jail.0.facts().map_or(HostOs::Linux, |facts| facts.os)
+        self.helpers
+            .jail
+            .0
+            .facts()
+            .map_or(HostOs::Linux, |facts| facts.os)
     }
 
     /// A container's directory: its log.
@@ -121,7 +130,10 @@ impl Containers {
     /// # Errors
     /// `NotFound`; `Invalid` for the beginning of several ids.
     pub async fn find(&self, by: &Principal, text: &str) -> Result<Found, Failure> {
-        let find = Find { text: text.to_owned(), tenant: by.tenant.as_str().to_owned() };
+        let find = Find {
+            text: text.to_owned(),
+            tenant: by.tenant.as_str().to_owned(),
+        };
         self.0.table.ask(find).await?.map_err(|error| match error {
             super::FindError::NotFound(_) => Failure::NotFound(error.to_string()),
             super::FindError::Ambiguous(_) => Failure::Invalid(error.to_string()),
@@ -133,7 +145,13 @@ impl Containers {
     /// # Errors
     /// `Unavailable`.
     pub async fn all(&self, by: &Principal) -> Result<Vec<Arc<Container>>, Failure> {
-        Ok(self.0.table.ask(All { tenant: Some(by.tenant.as_str().to_owned()) }).await?)
+        Ok(self
+            .0
+            .table
+            .ask(All {
+                tenant: Some(by.tenant.as_str().to_owned()),
+            })
+            .await?)
     }
 
     /// Makes a container; gives its id and warnings.
@@ -194,7 +212,10 @@ impl Containers {
     /// # Errors
     /// `Conflict` where it does not run, `Invalid` for a bad signal.
     pub async fn kill(&self, by: &Principal, text: &str, signal: &str) -> Result<(), Failure> {
-        let found = self.find(by, text).await.map_err(|e| e.within(&format!("cannot kill container: {text}")))?;
+        let found = self
+            .find(by, text)
+            .await
+            .map_err(|e| e.within(&format!("cannot kill container: {text}")))?;
         let sent = stop::kill(&self.0, by, &found, signal).await;
         sent.map_err(|failure| failure.within(&format!("cannot kill container: {text}")))
     }
@@ -206,7 +227,9 @@ impl Containers {
     pub async fn rename(&self, by: &Principal, text: &str, name: &str) -> Result<(), Failure> {
         let name = name.strip_prefix('/').unwrap_or(name);
         if name.is_empty() {
-            return Err(Failure::Invalid("Neither old nor new names may be empty".to_owned()));
+            return Err(Failure::Invalid(
+                "Neither old nor new names may be empty".to_owned(),
+            ));
         }
         let found = self.find(by, text).await?;
         if found.container.name == name {
@@ -219,9 +242,19 @@ impl Containers {
             return Err(Failure::Invalid(text).within(context));
         }
         let _changing = found.lock.lock().await;
-        let event = Event::Renamed { name: name.to_owned() };
-        let renamed = self.0.change(&found.container.id, event).await.map_err(|e| e.within(context))?;
-        self.0.tell(&renamed, "rename", &[("oldName", format!("/{}", found.container.name))]);
+        let event = Event::Renamed {
+            name: name.to_owned(),
+        };
+        let renamed = self
+            .0
+            .change(&found.container.id, event)
+            .await
+            .map_err(|e| e.within(context))?;
+        self.0.tell(
+            &renamed,
+            "rename",
+            &[("oldName", format!("/{}", found.container.name))],
+        );
         Ok(())
     }
 
@@ -257,7 +290,13 @@ impl Containers {
     /// # Errors
     /// `Unavailable`.
     pub async fn hub(&self, id: &str) -> Result<Arc<Hub>, Failure> {
-        Ok(self.0.processes.ask(HubOf { container: id.to_owned() }).await?)
+        Ok(self
+            .0
+            .processes
+            .ask(HubOf {
+                container: id.to_owned(),
+            })
+            .await?)
     }
 
     /// A container's log file.
@@ -288,7 +327,13 @@ impl Containers {
     /// # Errors
     /// `Unavailable`.
     pub async fn execs_of(&self, id: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.0.processes.ask(ExecsOf { container: id.to_owned() }).await?)
+        Ok(self
+            .0
+            .processes
+            .ask(ExecsOf {
+                container: id.to_owned(),
+            })
+            .await?)
     }
 
     /// Mounts a container's root for as long as the guard lives.
@@ -322,10 +367,15 @@ impl Containers {
             return Err(Failure::Invalid("No exec command specified".to_owned()));
         }
         if !found.container.is_running() {
-            return Err(Failure::Conflict(format!("container {} is not running", found.container.id)));
+            return Err(Failure::Conflict(format!(
+                "container {} is not running",
+                found.container.id
+            )));
         }
         if spec.privileged {
-            return Err(Failure::Unsupported("exec --privileged is not supported by cellblock yet".to_owned()));
+            return Err(Failure::Unsupported(
+                "exec --privileged is not supported by cellblock yet".to_owned(),
+            ));
         }
         // Judged now, in dockerd's place; looked up again at the start, since the files may have changed.
         let root = self.0.roots.acquire(by, &found.container).await?;
@@ -340,9 +390,16 @@ impl Containers {
             state: Mutex::new(ExecState::Created),
             request: spec,
         };
-        let (id, command) = (exec.id.clone(), exec.request.cmd.clone().unwrap_or_default().join(" "));
+        let (id, command) = (
+            exec.id.clone(),
+            exec.request.cmd.clone().unwrap_or_default().join(" "),
+        );
         self.0.processes.ask(AddExec(Arc::new(exec))).await?;
-        self.0.tell(&found.container, &format!("exec_create: {command}"), &[("execID", id.clone())]);
+        self.0.tell(
+            &found.container,
+            &format!("exec_create: {command}"),
+            &[("execID", id.clone())],
+        );
         Ok(id)
     }
 
@@ -351,7 +408,10 @@ impl Containers {
     /// # Errors
     /// `NotFound` in dockerd's words.
     pub async fn exec(&self, by: &Principal, id: &str) -> Result<Arc<Exec>, Failure> {
-        let find = FindExec { id: id.to_owned(), tenant: by.tenant.as_str().to_owned() };
+        let find = FindExec {
+            id: id.to_owned(),
+            tenant: by.tenant.as_str().to_owned(),
+        };
         let found = self.0.processes.ask(find).await?;
         found.ok_or_else(|| Failure::NotFound(format!("No such exec instance: {id}")))
     }
@@ -395,7 +455,10 @@ impl Containers {
         if descriptors.is_empty() {
             return Err(Failure::System("nothing was kept".to_owned()));
         }
-        let kept = Kept { exit: descriptors.remove(0), streams: descriptors };
+        let kept = Kept {
+            exit: descriptors.remove(0),
+            streams: descriptors,
+        };
         if let Some(endpoint) = &container.endpoint {
             deps.networks.rejoin(endpoint, &container.id);
         }
@@ -406,10 +469,17 @@ impl Containers {
         }
         let root = deps.roots.acquire(by, container).await?;
         deps.roots.keep(root).await;
-        let log = LogWriter::open(&deps.log_path(&container.id)).map_err(|e| Failure::System(e.to_string()))?;
+        let log =
+            LogWriter::open(&deps.log_path(&container.id)).map_err(|e| Failure::System(e.to_string()))?;
         let hub = self.hub(&container.id).await?;
-        let run = Run { hub, log: Some(log), keep_as: Some(start::keep_key(&container.id)), exec: None };
-        let adopted = crate::services::processes::adopt(&deps.launcher, kept, pid, start::stdio(container), run);
+        let run = Run {
+            hub,
+            log: Some(log),
+            keep_as: Some(start::keep_key(&container.id)),
+            exec: None,
+        };
+        let adopted =
+            crate::services::processes::adopt(&deps.launcher, kept, pid, start::stdio(container), run);
         let running = adopted.map_err(|e| Failure::System(e.to_string()))?;
         finish::watch(deps, by, container, running);
         Ok(())
@@ -448,12 +518,18 @@ async fn run_exec(
     how: &ExecStartRequest,
 ) -> Result<(), Failure> {
     if !container.is_running() {
-        return Err(Failure::Conflict(format!("container {} is not running", container.id)));
+        return Err(Failure::Conflict(format!(
+            "container {} is not running",
+            container.id
+        )));
     }
     let request = &exec.request;
     let root = deps.roots.acquire(by, container).await?;
     let account = account_of(deps, by, &root, container, request).await?;
-    let asked = how.console_size.or(request.console_size).map(|[rows, columns]| (cut(rows), cut(columns)));
+    let asked = how
+        .console_size
+        .or(request.console_size)
+        .map(|[rows, columns]| (cut(rows), cut(columns)));
     let wanted = process::Wanted {
         role: Role::Further,
         argv: request.cmd.clone().unwrap_or_default(),
@@ -462,15 +538,31 @@ async fn run_exec(
         terminal: request.tty.then(|| exec.hub.size().or(asked).unwrap_or((0, 0))),
     };
     let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
-    let stdio = if request.tty { Stdio::Terminal } else { Stdio::Pipes { input: request.attach_stdin } };
-    let run = Run { hub: Arc::clone(&exec.hub), log: None, keep_as: None, exec: Some(Arc::clone(exec)) };
+    let stdio = if request.tty {
+        Stdio::Terminal
+    } else {
+        Stdio::Pipes {
+            input: request.attach_stdin,
+        }
+    };
+    let run = Run {
+        hub: Arc::clone(&exec.hub),
+        log: None,
+        keep_as: None,
+        exec: Some(Arc::clone(exec)),
+    };
     let jail = naming::jail(&container.id)?;
     let launched =
-        crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run).await;
+        crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run)
+            .await;
     let running = launched.map_err(|error| start::explain(EXEC_REFUSED, error))?;
     exec.running(running.pid);
     let command = request.cmd.clone().unwrap_or_default().join(" ");
-    deps.tell(container, &format!("exec_start: {command}"), &[("execID", exec.id.clone())]);
+    deps.tell(
+        container,
+        &format!("exec_start: {command}"),
+        &[("execID", exec.id.clone())],
+    );
     let (deps, container, exec) = (Arc::clone(deps), Arc::clone(container), Arc::clone(exec));
     tokio::spawn(async move {
         let exit_code = running.exit_code.await.unwrap_or(255);
@@ -489,7 +581,11 @@ async fn account_of(
     container: &Container,
     spec: &ExecSpec,
 ) -> Result<user::Account, Failure> {
-    let who = if spec.user.is_empty() { &container.config.user } else { &spec.user };
+    let who = if spec.user.is_empty() {
+        &container.config.user
+    } else {
+        &spec.user
+    };
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     user::find(deps, by, root, who, &groups).await
 }

@@ -17,7 +17,11 @@ impl Pool {
     /// A network with nobody on it but the gateway, which has the first address.
     pub(super) fn new(subnet: Ipv4Net) -> Self {
         let subnet = subnet.trunc();
-        let mut pool = Pool { subnet, taken: BTreeMap::new(), last: subnet.network() };
+        let mut pool = Pool {
+            subnet,
+            taken: BTreeMap::new(),
+            last: subnet.network(),
+        };
         pool.last = pool.gateway();
         pool
     }
@@ -27,7 +31,10 @@ impl Pool {
     }
 
     pub(super) fn gateway(&self) -> Ipv4Addr {
-        self.subnet.hosts().next().unwrap_or_else(|| self.subnet.network())
+        self.subnet
+            .hosts()
+            .next()
+            .unwrap_or_else(|| self.subnet.network())
     }
 
     /// A free address for `owner`, or the one it has; none where all are taken.
@@ -36,7 +43,11 @@ impl Pool {
             return Some(*address);
         }
         let is_free = |address: &Ipv4Addr| *address != self.gateway() && !self.taken.contains_key(address);
-        let after = self.subnet.hosts().filter(|address| *address > self.last).find(is_free);
+        let after = self
+            .subnet
+            .hosts()
+            .filter(|address| *address > self.last)
+            .find(is_free);
         let address = after.or_else(|| self.subnet.hosts().find(is_free))?;
         self.last = address;
         self.taken.insert(address, owner.to_owned());
@@ -62,8 +73,10 @@ mod tests {
     fn no_two_owners_share_an_address_and_none_gets_the_gateway() {
         let mut pool = Pool::new("10.0.0.0/29".parse().unwrap());
         let given: Vec<_> = (0..6).map(|n| pool.take(&n.to_string())).collect();
-        let wanted: Vec<Option<Ipv4Addr>> =
-            (2..=6).map(|d| Some(Ipv4Addr::new(10, 0, 0, d))).chain([None]).collect();
+        let wanted: Vec<Option<Ipv4Addr>> = (2..=6)
+            .map(|d| Some(Ipv4Addr::new(10, 0, 0, d)))
+            .chain([None])
+            .collect();
         assert_eq!(given, wanted);
         assert_eq!(pool.take("0"), Some(Ipv4Addr::new(10, 0, 0, 2)));
         pool.free("3");

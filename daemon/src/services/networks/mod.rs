@@ -80,7 +80,10 @@ impl Networks {
             };
             networks.push(network);
         }
-        let subnet = networks.iter().find_map(|network| network.subnet).unwrap_or(wanted);
+        let subnet = networks
+            .iter()
+            .find_map(|network| network.subnet)
+            .unwrap_or(wanted);
         Ok(Networks {
             helpers,
             installation: installation.into(),
@@ -101,7 +104,10 @@ impl Networks {
     /// Every network.
     #[must_use]
     pub fn all(&self) -> Vec<Network> {
-        self.networks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.networks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A network by name, id or beginning of an id.
@@ -110,8 +116,14 @@ impl Networks {
     /// `NotFound` in dockerd's words.
     pub fn find(&self, text: &str) -> Result<Network, Failure> {
         let networks = self.all();
-        let by_name = networks.iter().find(|network| network.name == text || network.id == text);
-        let by_id = || networks.iter().find(|network| !text.is_empty() && network.id.starts_with(text));
+        let by_name = networks
+            .iter()
+            .find(|network| network.name == text || network.id == text);
+        let by_id = || {
+            networks
+                .iter()
+                .find(|network| !text.is_empty() && network.id.starts_with(text))
+        };
         let found = by_name.or_else(by_id).cloned();
         found.ok_or_else(|| Failure::NotFound(format!("network {text} not found")))
     }
@@ -132,7 +144,9 @@ impl Networks {
         let network = self.find(name)?;
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let address = pool.take(container).ok_or_else(|| {
-            Failure::Unavailable(format!("no available IPv4 addresses on this network's address pools: {name}"))
+            Failure::Unavailable(format!(
+                "no available IPv4 addresses on this network's address pools: {name}"
+            ))
         })?;
         let [a, b, c, d] = address.octets();
         Ok(Endpoint {
@@ -149,12 +163,18 @@ impl Networks {
 
     /// An address that a container has from an earlier daemon.
     pub fn rejoin(&self, endpoint: &Endpoint, container: &str) {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).hold(container, endpoint.address);
+        self.pool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .hold(container, endpoint.address);
     }
 
     /// Frees a container's address.
     pub async fn leave(&self, _name: &str, container: &str) {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).free(container);
+        self.pool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .free(container);
     }
 
     /// Makes the bridge of a network with its rules, once; gives its interface.
@@ -173,22 +193,30 @@ impl Networks {
             let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             (pool.subnet(), pool.gateway())
         };
-        let host_address = AddressPrefix { address: IpAddr::V4(gateway), prefix_bits: subnet.prefix_len() };
+        let host_address = AddressPrefix {
+            address: IpAddr::V4(gateway),
+            prefix_bits: subnet.prefix_len(),
+        };
         let ensure = Request::EnsureBridge {
             bridge: bridge.clone(),
             addresses: Bounded::new(vec![host_address])?,
             mtu: 1500,
         };
         self.helpers.net.change(by, ensure, Vec::new()).await?;
-        let prefix =
-            AddressPrefix { address: IpAddr::V4(subnet.network()), prefix_bits: subnet.prefix_len() };
+        let prefix = AddressPrefix {
+            address: IpAddr::V4(subnet.network()),
+            prefix_bits: subnet.prefix_len(),
+        };
         let rules = RuleSet {
             bridge: bridge.clone(),
             subnets: Bounded::new(vec![prefix])?,
             masquerade: true,
             ports: Bounded::default(),
         };
-        let load = Request::LoadRules { anchor: anchor(&network)?, rules: Box::new(rules) };
+        let load = Request::LoadRules {
+            anchor: anchor(&network)?,
+            rules: Box::new(rules),
+        };
         match self.helpers.net.change(by, load, Vec::new()).await {
             Err(error) if error.code() == Some(ErrorCode::Unsupported) => {
                 tracing::warn!(%error, "containers cannot reach the outside");
@@ -215,23 +243,34 @@ impl Networks {
         if subnet == own {
             return Ok(());
         }
-        let moved = Network { subnet: Some(subnet), ..network.clone() };
+        let moved = Network {
+            subnet: Some(subnet),
+            ..network.clone()
+        };
         self.store.put(Kind::Network, &moved.name, &moved).await?;
         *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Pool::new(subnet);
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        networks.iter_mut().filter(|known| known.id == moved.id).for_each(|known| *known = moved.clone());
+        networks
+            .iter_mut()
+            .filter(|known| known.id == moved.id)
+            .for_each(|known| *known = moved.clone());
         Ok(())
     }
 
     /// Takes the bridge and its rules away: the daemon is asked to leave nothing behind.
     pub async fn tear_down(&self, by: &Principal) {
         for network in self.all().iter().filter(|network| network.subnet.is_some()) {
-            let (Ok(anchor), Ok(bridge)) =
-                (anchor(network), naming::bridge_interface(&self.installation, &network.id))
-            else {
+            let (Ok(anchor), Ok(bridge)) = (
+                anchor(network),
+                naming::bridge_interface(&self.installation, &network.id),
+            ) else {
                 continue;
             };
-            let cleared = self.helpers.net.change(by, Request::ClearRules { anchor }, Vec::new()).await;
+            let cleared = self
+                .helpers
+                .net
+                .change(by, Request::ClearRules { anchor }, Vec::new())
+                .await;
             let removed = self.helpers.net.remove_interface(by, bridge).await;
             for error in [cleared.err(), removed.err()].into_iter().flatten() {
                 tracing::warn!(%error, "network not taken away");
@@ -266,9 +305,9 @@ async fn free_subnet(helpers: &Helpers, by: &Principal, own: Ipv4Net, wanted: Ip
 fn as_v4_net(prefix: &AddressPrefix) -> Option<Ipv4Net> {
     match prefix.address {
         // The default route covers everything and says nothing.
-        IpAddr::V4(address) if prefix.prefix_bits > 0 => {
-            Ipv4Net::new(address, prefix.prefix_bits).ok().map(|net| net.trunc())
-        }
+        IpAddr::V4(address) if prefix.prefix_bits > 0 => Ipv4Net::new(address, prefix.prefix_bits)
+            .ok()
+            .map(|net| net.trunc()),
         IpAddr::V4(_) | IpAddr::V6(_) => None,
     }
 }

@@ -59,7 +59,10 @@ impl Handler<FindExec> for ProcessesActor {
     type Result = MessageResult<FindExec>;
 
     fn handle(&mut self, message: FindExec, _: &mut Self::Context) -> Self::Result {
-        let found = self.execs.get(&message.id).filter(|exec| exec.tenant == message.tenant);
+        let found = self
+            .execs
+            .get(&message.id)
+            .filter(|exec| exec.tenant == message.tenant);
         MessageResult(found.cloned())
     }
 }
@@ -69,9 +72,15 @@ impl Handler<ExecsOf> for ProcessesActor {
 
     fn handle(&mut self, message: ExecsOf, _: &mut Self::Context) -> Self::Result {
         let running = |exec: &Exec| {
-            matches!(exec.now(), ExecState::Created | ExecState::Starting | ExecState::Running { .. })
+            matches!(
+                exec.now(),
+                ExecState::Created | ExecState::Starting | ExecState::Running { .. }
+            )
         };
-        let of = self.execs.values().filter(|exec| exec.container == message.container && running(exec));
+        let of = self
+            .execs
+            .values()
+            .filter(|exec| exec.container == message.container && running(exec));
         MessageResult(of.map(|exec| exec.id.clone()).collect())
     }
 }
@@ -96,6 +105,10 @@ impl Processes {
         M::Result: Send,
         ProcessesActor: Handler<M>,
     {
-        self.0.send(message).timeout(ACTOR_DEADLINE).await.map_err(|_| ProcessesBusy)
+        self.0
+            .send(message)
+            .timeout(ACTOR_DEADLINE)
+            .await
+            .map_err(|_| ProcessesBusy)
     }
 }

@@ -72,9 +72,17 @@ impl std::fmt::Debug for Hub {
 impl Default for Hub {
     fn default() -> Self {
         let (input, unread) = mpsc::channel(INPUT_QUEUE_CHUNKS_MAX);
-        let state =
-            State { subscribers: Vec::new(), input, unread_input: Some(unread), terminal: None, size: None };
-        Hub { state: Mutex::new(state), logged: watch::channel(0).0 }
+        let state = State {
+            subscribers: Vec::new(),
+            input,
+            unread_input: Some(unread),
+            terminal: None,
+            size: None,
+        };
+        Hub {
+            state: Mutex::new(state),
+            logged: watch::channel(0).0,
+        }
     }
 }
 
@@ -94,7 +102,10 @@ impl Hub {
         let (chunks, output) = mpsc::channel(OUTPUT_QUEUE_CHUNKS_MAX);
         let mut state = self.state();
         state.subscribers.push(Subscriber { wanted, chunks });
-        Attachment { output, input: state.input.clone() }
+        Attachment {
+            output,
+            input: state.input.clone(),
+        }
     }
 
     /// Gives a chunk to every subscriber, waiting for each as long as [`OUTPUT_STALL_DEADLINE`]; one that stalls longer, or is
@@ -105,13 +116,24 @@ impl Hub {
             StreamKind::Stderr => wanted.stderr,
             StreamKind::SystemError => true,
         };
-        let receivers: Vec<mpsc::Sender<Chunk>> =
-            self.state().subscribers.iter().filter(|s| wants(s.wanted)).map(|s| s.chunks.clone()).collect();
+        let receivers: Vec<mpsc::Sender<Chunk>> = self
+            .state()
+            .subscribers
+            .iter()
+            .filter(|s| wants(s.wanted))
+            .map(|s| s.chunks.clone())
+            .collect();
         let mut gone = false;
         for receiver in receivers {
-            if receiver.send_timeout(chunk.clone(), OUTPUT_STALL_DEADLINE).await.is_err() {
+            if receiver
+                .send_timeout(chunk.clone(), OUTPUT_STALL_DEADLINE)
+                .await
+                .is_err()
+            {
                 gone = true;
-                self.state().subscribers.retain(|s| !s.chunks.same_channel(&receiver));
+                self.state()
+                    .subscribers
+                    .retain(|s| !s.chunks.same_channel(&receiver));
             }
         }
         if gone {
@@ -121,7 +143,11 @@ impl Hub {
 
     /// There will be no run: says why on standard output, where dockerd says it, and ends the streams.
     pub async fn fail(&self, why: &str) {
-        self.publish(Chunk { kind: StreamKind::Stdout, bytes: Bytes::from(format!("{why}\r\n")) }).await;
+        self.publish(Chunk {
+            kind: StreamKind::Stdout,
+            bytes: Bytes::from(format!("{why}\r\n")),
+        })
+        .await;
         self.end();
     }
 
@@ -184,7 +210,12 @@ impl Hub {
 }
 
 fn set_size(terminal: &OwnedFd, (rows, columns): (u16, u16)) -> rustix::io::Result<()> {
-    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = rustix::termios::Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     rustix::termios::tcsetwinsize(terminal, size)
 }
 
@@ -193,14 +224,23 @@ mod tests {
     use super::*;
 
     fn chunk(kind: StreamKind, text: &'static str) -> Chunk {
-        Chunk { kind, bytes: Bytes::from_static(text.as_bytes()) }
+        Chunk {
+            kind,
+            bytes: Bytes::from_static(text.as_bytes()),
+        }
     }
 
     #[tokio::test]
     async fn output_reaches_those_who_want_it_and_ends_with_the_run() {
         let hub = Hub::default();
-        let mut all = hub.attach(Wanted { stdout: true, stderr: true });
-        let mut errors = hub.attach(Wanted { stdout: false, stderr: true });
+        let mut all = hub.attach(Wanted {
+            stdout: true,
+            stderr: true,
+        });
+        let mut errors = hub.attach(Wanted {
+            stdout: false,
+            stderr: true,
+        });
         hub.publish(chunk(StreamKind::Stdout, "a")).await;
         hub.publish(chunk(StreamKind::Stderr, "b")).await;
         hub.end();
@@ -214,7 +254,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_dropped_and_others_go_on() {
         let hub = Hub::default();
-        let _stalled = hub.attach(Wanted { stdout: true, stderr: true });
+        let _stalled = hub.attach(Wanted {
+            stdout: true,
+            stderr: true,
+        });
         for _ in 0..=OUTPUT_QUEUE_CHUNKS_MAX {
             hub.publish(chunk(StreamKind::Stdout, "x")).await;
         }
@@ -224,8 +267,15 @@ mod tests {
     #[tokio::test]
     async fn input_sent_before_the_start_is_not_lost() {
         let hub = Hub::default();
-        let attachment = hub.attach(Wanted { stdout: true, stderr: true });
-        attachment.input.send(Input::Bytes(Bytes::from_static(b"hi"))).await.unwrap();
+        let attachment = hub.attach(Wanted {
+            stdout: true,
+            stderr: true,
+        });
+        attachment
+            .input
+            .send(Input::Bytes(Bytes::from_static(b"hi")))
+            .await
+            .unwrap();
         let mut input = hub.begin(None);
         assert!(matches!(input.recv().await, Some(Input::Bytes(bytes)) if bytes == "hi"));
     }

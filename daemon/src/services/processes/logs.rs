@@ -57,7 +57,11 @@ impl LogWriter {
     /// What open(2) gives.
     pub fn open(path: &Path) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(LogWriter { file, partial: BTreeMap::new(), failed: false })
+        Ok(LogWriter {
+            file,
+            partial: BTreeMap::new(),
+            failed: false,
+        })
     }
 
     /// Takes output as it comes, writes the lines that are whole.
@@ -80,7 +84,11 @@ impl LogWriter {
     /// The stream has ended: writes what is left of a line.
     pub async fn finish(&mut self, kind: StreamKind) {
         let mut out = Vec::new();
-        if let Some(rest) = self.partial.remove(&kind.to_byte()).filter(|rest| !rest.is_empty()) {
+        if let Some(rest) = self
+            .partial
+            .remove(&kind.to_byte())
+            .filter(|rest| !rest.is_empty())
+        {
             entry_line(kind, &rest, &mut out);
         }
         self.put(&out);
@@ -132,7 +140,11 @@ pub struct LogQuery {
 
 impl LogQuery {
     fn wants(&self, entry: &LogEntry) -> bool {
-        let stream = if entry.stream == "stderr" { self.stderr } else { self.stdout };
+        let stream = if entry.stream == "stderr" {
+            self.stderr
+        } else {
+            self.stdout
+        };
         stream && self.since.is_none_or(|since| entry.at() >= since)
     }
 
@@ -171,7 +183,14 @@ async fn send_entries(
         Ok(file) => file,
         // Nothing was ever written.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && follow.is_none() => return Ok(()),
-        Err(_) => tokio::fs::OpenOptions::new().create(true).append(true).read(true).open(path).await?,
+        Err(_) => {
+            tokio::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .read(true)
+                .open(path)
+                .await?
+        }
     };
     if let Some(lines) = query.tail {
         let start = start_of_last_lines(&mut file, lines, query).await?;
@@ -189,7 +208,9 @@ async fn send_entries(
             }
             line.clear();
         }
-        let Some(Follow { changes, over }) = &mut follow else { return Ok(()) };
+        let Some(Follow { changes, over }) = &mut follow else {
+            return Ok(());
+        };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return Ok(()) },
             // One more round: what was written before the end is read after it.
@@ -246,7 +267,13 @@ mod tests {
     use super::*;
 
     fn query(tail: Option<usize>) -> LogQuery {
-        LogQuery { stdout: true, stderr: true, since: None, until: None, tail }
+        LogQuery {
+            stdout: true,
+            stderr: true,
+            since: None,
+            until: None,
+            tail,
+        }
     }
 
     async fn texts(path: &Path, query: LogQuery) -> Vec<String> {
@@ -271,7 +298,8 @@ mod tests {
         log.write(StreamKind::Stdout, b"a\nb").await;
         log.write(StreamKind::Stderr, b"e\n").await;
         log.write(StreamKind::Stdout, b"c\n").await;
-        log.write(StreamKind::Stdout, &vec![b'x'; LOG_ENTRY_BYTES_MAX + 5]).await;
+        log.write(StreamKind::Stdout, &vec![b'x'; LOG_ENTRY_BYTES_MAX + 5])
+            .await;
         log.finish(StreamKind::Stdout).await;
         let texts = texts(&path, query(None)).await;
         assert_eq!(texts[..3], ["a\n", "e\n", "bc\n"]);
@@ -283,7 +311,8 @@ mod tests {
         let path = path("tail");
         let mut log = LogWriter::open(&path).unwrap();
         for number in 0..5000 {
-            log.write(StreamKind::Stdout, format!("line {number}\n").as_bytes()).await;
+            log.write(StreamKind::Stdout, format!("line {number}\n").as_bytes())
+                .await;
         }
         assert_eq!(texts(&path, query(Some(2))).await, ["line 4998\n", "line 4999\n"]);
         assert_eq!(texts(&path, query(Some(0))).await, Vec::<String>::new());
@@ -301,7 +330,14 @@ mod tests {
         let over = Box::pin(async move {
             let _ = ended.await;
         });
-        let mut entries = read(path.clone(), query(None), Some(Follow { changes: watched, over }));
+        let mut entries = read(
+            path.clone(),
+            query(None),
+            Some(Follow {
+                changes: watched,
+                over,
+            }),
+        );
         assert_eq!(entries.recv().await.unwrap().log, "first\n");
         log.write(StreamKind::Stdout, b"second\n").await;
         changes.send_replace(1);

@@ -68,20 +68,42 @@ pub async fn launch(
     let (kept, pid) = match stdio {
         Stdio::Terminal => {
             let launched = jail.launch(by, name, spec, Vec::new()).await?;
-            (Kept { exit: launched.exit, streams: launched.terminal.into_iter().collect() }, launched.pid)
+            (
+                Kept {
+                    exit: launched.exit,
+                    streams: launched.terminal.into_iter().collect(),
+                },
+                launched.pid,
+            )
         }
         Stdio::Pipes { input } => {
-            let (stdin, stdin_end) = if input { pipe().map(|(r, w)| (r, Some(w)))? } else { (empty()?, None) };
+            let (stdin, stdin_end) = if input {
+                pipe().map(|(r, w)| (r, Some(w)))?
+            } else {
+                (empty()?, None)
+            };
             let ((stdout_end, stdout), (stderr_end, stderr)) = (pipe()?, pipe()?);
             let launched = jail.launch(by, name, spec, vec![stdin, stdout, stderr]).await?;
-            let streams = [Some(stdout_end), Some(stderr_end), stdin_end].into_iter().flatten().collect();
-            (Kept { exit: launched.exit, streams }, launched.pid)
+            let streams = [Some(stdout_end), Some(stderr_end), stdin_end]
+                .into_iter()
+                .flatten()
+                .collect();
+            (
+                Kept {
+                    exit: launched.exit,
+                    streams,
+                },
+                launched.pid,
+            )
         }
     };
     if let Some(key) = &run.keep_as {
-        let borrowed: Vec<_> =
-            std::iter::once(kept.exit.as_fd()).chain(kept.streams.iter().map(AsFd::as_fd)).collect();
-        launcher.keep(key, &borrowed).map_err(|e| TransportError::Stream(e.to_string()))?;
+        let borrowed: Vec<_> = std::iter::once(kept.exit.as_fd())
+            .chain(kept.streams.iter().map(AsFd::as_fd))
+            .collect();
+        launcher
+            .keep(key, &borrowed)
+            .map_err(|e| TransportError::Stream(e.to_string()))?;
     }
     adopt(launcher, kept, pid, stdio, run).map_err(|e| TransportError::Stream(e.to_string()))
 }
@@ -120,14 +142,22 @@ struct Keeping {
 
 impl Keeping {
     fn new(launcher: &Launcher, run: &Run, kept: &Kept, stdio: Stdio) -> std::io::Result<Option<Self>> {
-        let Some(key) = run.keep_as.clone() else { return Ok(None) };
+        let Some(key) = run.keep_as.clone() else {
+            return Ok(None);
+        };
         let streams = match stdio {
             Stdio::Terminal => kept.streams.as_slice(),
             Stdio::Pipes { .. } => kept.streams.get(..2).unwrap_or_default(),
         };
-        let without_input =
-            std::iter::once(&kept.exit).chain(streams).map(OwnedFd::try_clone).collect::<Result<_, _>>()?;
-        Ok(Some(Keeping { launcher: launcher.clone(), key, without_input }))
+        let without_input = std::iter::once(&kept.exit)
+            .chain(streams)
+            .map(OwnedFd::try_clone)
+            .collect::<Result<_, _>>()?;
+        Ok(Some(Keeping {
+            launcher: launcher.clone(),
+            key,
+            without_input,
+        }))
     }
 
     /// Has the launcher close its copy of standard input, by keeping everything else anew.
@@ -153,7 +183,11 @@ fn serve(kept: Kept, pid: i32, stdio: Stdio, run: Run, keeping: Option<Keeping>)
         // Nobody waits for a detached exec.
         let _ = finished.send(code);
     });
-    Ended { pid, exit_code, process_over }
+    Ended {
+        pid,
+        exit_code,
+        process_over,
+    }
 }
 
 async fn move_until_end(
@@ -176,7 +210,9 @@ async fn move_until_end(
         }
     }
     let received = hub.begin(connected.terminal.map(Arc::new));
-    let input = connected.input.and_then(|descriptor| stream::writer(descriptor).ok());
+    let input = connected
+        .input
+        .and_then(|descriptor| stream::writer(descriptor).ok());
     let input = tokio::spawn(move_input(received, input, stdio, keeping));
     let code = match exit::wait(kept.exit).await {
         Ok(status) => status.exit_code(),
@@ -188,7 +224,10 @@ async fn move_until_end(
     };
     let _ = over.send(());
     let drained = async { while outputs.join_next().await.is_some() {} };
-    if tokio::time::timeout(OUTPUT_DRAIN_DEADLINE, drained).await.is_err() {
+    if tokio::time::timeout(OUTPUT_DRAIN_DEADLINE, drained)
+        .await
+        .is_err()
+    {
         tracing::warn!("a container's output did not end with its process");
         outputs.abort_all();
     }
@@ -216,7 +255,11 @@ impl Connected {
             (_, stdout, stderr, input) => {
                 let stdout = stdout.map(|fd| (StreamKind::Stdout, fd));
                 let stderr = stderr.map(|fd| (StreamKind::Stderr, fd));
-                Connected { outputs: stdout.into_iter().chain(stderr).collect(), input, terminal: None }
+                Connected {
+                    outputs: stdout.into_iter().chain(stderr).collect(),
+                    input,
+                    terminal: None,
+                }
             }
         }
     }
@@ -278,9 +321,12 @@ async fn move_input(
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), TransportError> {
-    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| TransportError::Stream(e.to_string()))
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|e| TransportError::Stream(e.to_string()))
 }
 
 fn empty() -> Result<OwnedFd, TransportError> {
-    std::fs::File::open("/dev/null").map(OwnedFd::from).map_err(|e| TransportError::Stream(e.to_string()))
+    std::fs::File::open("/dev/null")
+        .map(OwnedFd::from)
+        .map_err(|e| TransportError::Stream(e.to_string()))
 }

@@ -60,7 +60,14 @@ impl Volumes {
     /// What the store answers.
     pub async fn start(store: Store, helpers: Helpers) -> Result<Self, Failure> {
         let volumes = store.all(Kind::Volume).await?.into_iter().collect();
-        Ok(Volumes { store, helpers, state: Arc::new(Mutex::new(State { volumes, ..State::default() })) })
+        Ok(Volumes {
+            store,
+            helpers,
+            state: Arc::new(Mutex::new(State {
+                volumes,
+                ..State::default()
+            })),
+        })
     }
 
     /// Makes a volume unless it is there.
@@ -82,7 +89,12 @@ impl Volumes {
             is_filled: false,
         };
         self.store.put(Kind::Volume, &key, &volume).await?;
-        match self.helpers.zfs.create(by, naming::volume_dataset(&volume.tenant, name)?).await {
+        match self
+            .helpers
+            .zfs
+            .create(by, naming::volume_dataset(&volume.tenant, name)?)
+            .await
+        {
             // The row is written first, so a crash in between leaves a dataset that this finds.
             Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
             Err(error) => {
@@ -108,7 +120,12 @@ impl Volumes {
         let users = state.users.entry(key).or_default();
         if users.is_empty() {
             let dataset = naming::volume_dataset(&volume.tenant, name)?;
-            match self.helpers.mount.dataset(by, dataset, at.clone(), Access::ReadWrite).await {
+            match self
+                .helpers
+                .mount
+                .dataset(by, dataset, at.clone(), Access::ReadWrite)
+                .await
+            {
                 Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
                 other => other?,
             }
@@ -116,7 +133,10 @@ impl Volumes {
         if !users.iter().any(|user| user == container) {
             users.push(container.to_owned());
         }
-        Ok(InUse { at, wants_content: !volume.is_filled })
+        Ok(InUse {
+            at,
+            wants_content: !volume.is_filled,
+        })
     }
 
     /// Image content has been copied into a volume, or there was none.
@@ -140,7 +160,9 @@ impl Volumes {
     pub async fn leave(&self, by: &Principal, name: &str, container: &str) -> Result<(), Failure> {
         let key = key(by, name);
         let mut state = self.state.lock().await;
-        let Some(users) = state.users.get_mut(&key) else { return Ok(()) };
+        let Some(users) = state.users.get_mut(&key) else {
+            return Ok(());
+        };
         users.retain(|user| user != container);
         if users.is_empty() {
             state.users.remove(&key);
@@ -160,7 +182,10 @@ impl Volumes {
         if !is_ours || state.users.contains_key(&key) {
             return Ok(());
         }
-        self.helpers.zfs.destroy(by, naming::volume_dataset(by.tenant.as_str(), name)?).await?;
+        self.helpers
+            .zfs
+            .destroy(by, naming::volume_dataset(by.tenant.as_str(), name)?)
+            .await?;
         self.store.delete(Kind::Volume, &key).await?;
         state.volumes.remove(&key);
         Ok(())

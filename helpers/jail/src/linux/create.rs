@@ -11,7 +11,9 @@ use protocol::names::JailName;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, set_dumpable_behavior, set_parent_process_death_signal,
+};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -91,6 +93,9 @@ impl Watcher<'_> {
 
     fn make_first(&self) -> Result<(Pid, OwnedFd)> {
         watch::become_watcher()?;
+        // Until the jail is on record the watcher ends with the hand: one that went on alone would put a jail on record after
+        // the next hand has listed and removed what there was.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
         let (exit, tell_exit) = pipe_with(PipeFlags::CLOEXEC)?;
         let (go, tell_go) = pipe_with(PipeFlags::CLOEXEC)?;
         let network = match self.spec.network {
@@ -116,6 +121,7 @@ impl Watcher<'_> {
             network: self.spec.network,
         };
         self.records.write(&self.spec.jail, &record)?;
+        set_parent_process_death_signal(None)?;
         // A first process whose watcher died before this line would be in no record; it ends by itself instead.
         rustix::io::write(&tell_go, b"!")?;
         self.report.started(pid)?;

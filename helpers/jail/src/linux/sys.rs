@@ -85,6 +85,20 @@ pub(super) fn signal(process: BorrowedFd<'_>, signal: u8) -> Result<()> {
     check(if result == -1 { -1 } else { 0 })
 }
 
+/// How often sealing is tried. The kernel refuses it (EBUSY) while it still holds one of the pages that were just written, which
+/// passes within milliseconds.
+const SEAL_TRIES_MAX: u32 = 50;
+
+fn seal(copy: &File, seals: SealFlags) -> Result<()> {
+    for _ in 1..SEAL_TRIES_MAX {
+        match fcntl_add_seals(copy, seals) {
+            Err(Errno::BUSY) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return Ok(other?),
+        }
+    }
+    Ok(fcntl_add_seals(copy, seals)?)
+}
+
 /// Runs this program again from a sealed copy in memory.
 ///
 /// A container can have itself executed as `/proc/self/exe`, and with that reach the file of the process that entered it
@@ -103,7 +117,7 @@ pub(crate) fn leave_the_programs_file() -> Result<()> {
     };
     let mut copy = File::from(copy);
     std::io::copy(&mut own, &mut copy)?;
-    fcntl_add_seals(&copy, seals)?;
+    seal(&copy, seals)?;
     let path = CString::new(format!("/proc/self/fd/{}", copy.as_raw_fd()))?;
     let argv = std::env::args_os()
         .map(|text| CString::new(text.into_vec()))

@@ -39,7 +39,10 @@ impl Made {
     pub(super) fn undo(self) {
         drop(self.root);
         if let Err(error) = sys::unmount(self.file_system.id) {
-            helper_runtime::log::say(&format!("{} stays mounted: {error}", self.file_system.on.display()));
+            helper_runtime::log::say(&format!(
+                "{} stays mounted: {error}",
+                self.file_system.on.display()
+            ));
         }
     }
 }

@@ -48,7 +48,9 @@ impl Host {
         if policy.enable_forwarding
             && let Err(error) = std::fs::write(FORWARDING, "1")
         {
-            helper_runtime::log::say(&format!("{FORWARDING} cannot be written, containers reach only their own network: {error}"));
+            helper_runtime::log::say(&format!(
+                "{FORWARDING} cannot be written, containers reach only their own network: {error}"
+            ));
         }
         let backend = if nft().is_some() {
             "bridge, veth, nftables"
