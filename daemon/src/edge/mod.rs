@@ -5,7 +5,7 @@
 
 mod archive;
 mod body;
-//mod build_image;
+mod build_image;
 mod containers;
 mod detach;
 pub mod error;
@@ -84,7 +84,7 @@ impl State {
 fn router(state: State) -> Router {
     Router::new()
         .merge(archive::routes())
-        //.merge(build_image::routes())
+        .merge(build_image::routes())
         .merge(containers::routes())
         .merge(events::routes())
         .merge(exec::routes())

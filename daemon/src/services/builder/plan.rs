@@ -119,6 +119,7 @@ impl Plan {
             "VOLUME" => format!("[{}]", self.volumes(instruction)?.join(" ")),
             _ => String::new(),
         };
+        let health_before = self.draft.config.healthcheck.clone();
         self.draft
             .apply(instruction, &self.arguments.beside(self.env()))?;
         let config = &self.draft.config;
@@ -129,7 +130,10 @@ impl Plan {
             "ENTRYPOINT" => format!("ENTRYPOINT {}", quoted_list(config.entrypoint.as_deref())),
             "HEALTHCHECK" => {
                 let text = format!("HEALTHCHECK {}", health(config.healthcheck.as_ref()));
-                inherit(config.healthcheck.as_mut(), health_before.unwrap_or_default());
+                inherit(
+                    self.draft.config.healthcheck.as_mut(),
+                    health_before.unwrap_or_default(),
+                );
                 text
             }
             "ONBUILD" => {

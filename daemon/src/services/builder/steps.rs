@@ -408,7 +408,6 @@ impl Build<'_> {
         if self.is_done(current, &created_by).await? {
             return Ok(());
         }
-        self.container(current, comment.command, None).await?;
         let path = current.plan.config().working_dir.clone();
         let base = self.base(current).await?;
         let place = Place::find(&base, path.trim_start_matches('/')).await?;
@@ -418,6 +417,7 @@ impl Build<'_> {
                 "Cannot mkdir: {path} is not a directory"
             ))));
         }
+        self.container(current, comment.command, None).await?;
         let directory = self.deps.spool_directory();
         let layer = blocking(move || {
             let mut layer = Layer::create(&directory)?;
