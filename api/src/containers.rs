@@ -103,7 +103,7 @@ pub struct ContainerConfig {
 #[serde(default, rename_all = "PascalCase")]
 pub struct HealthConfig {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", text]`; empty inherits.
-    #[serde(deserialize_with = "null::strings", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Vec<String>>,
     /// Time between checks.
     #[serde(deserialize_with = "null::or_default", skip_serializing_if = "null::is_zero")]

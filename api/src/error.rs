@@ -3,6 +3,10 @@
 //! dockerd answers every failed request with [`ErrorBody`]; the texts here are those of dockerd 28.5.2, to the
 //! letter. Each function says which status goes with it; only the daemon's edge knows statuses as numbers.
 
+pub use crate::go_names::RequestBody;
+
+use crate::go_json::{self, SyntaxError};
+use crate::go_read::Reader;
 use crate::ids::{ContainerId, ImageId};
 use serde::{Deserialize, Serialize};
 
@@ -304,7 +308,7 @@ pub enum ImageUse<'a> {
     Children,
 }
 
-/// Why a request body was refused; status 400. The texts are dockerd's, but for the parser's own words.
+/// Why a request body was refused; status 400. The texts are dockerd's.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// A body without content type, or with one that is no media type.
@@ -338,10 +342,7 @@ pub enum BodyError {
 ///
 /// # Errors
 /// See [`BodyError`].
-pub fn read_body<T>(content_type: Option<&str>, body: &[u8]) -> Result<T, BodyError>
-where
-    T: Default + serde::de::DeserializeOwned,
-{
+pub fn read_body<T: RequestBody>(content_type: Option<&str>, body: &[u8]) -> Result<T, BodyError> {
     if content_type.is_none() && body.is_empty() {
         return Ok(T::default());
     }
@@ -349,23 +350,17 @@ where
     if body.is_empty() {
         return Ok(T::default());
     }
-    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<serde_json::Value>();
-    let value = match values.next() {
-        None => return Err(BodyError::Empty),
-        Some(Err(error)) if error.is_eof() => return Err(BodyError::Truncated),
-        Some(Err(error)) => return Err(BodyError::Json(error.to_string())),
-        Some(Ok(value)) => value,
-    };
-    if values.next().is_some() {
-        return Err(BodyError::Trailing);
-    }
-    match value {
-        serde_json::Value::Null => Ok(T::default()),
-        // Without this check a list would be taken for a structure with its first fields set.
-        value if !value.is_object() => Err(BodyError::Json(
-            "cannot unmarshal a value that is no object".to_owned(),
-        )),
-        value => T::deserialize(value).map_err(|error| BodyError::Json(error.to_string())),
+    let document = go_json::read(body).map_err(|error| match error {
+        SyntaxError::Empty => BodyError::Empty,
+        SyntaxError::Truncated => BodyError::Truncated,
+        SyntaxError::Words(words) => BodyError::Json(words),
+    })?;
+    let read = T::read(Reader::new(&document.tokens, T::GO_NAME))
+        .map_err(|error| BodyError::Json(error.words(T::GO_PREFIX)))?;
+    if document.trailing {
+        Err(BodyError::Trailing)
+    } else {
+        Ok(read)
     }
 }
 
@@ -434,16 +429,6 @@ mod tests {
             (json, "{} {}", "unexpected content after JSON"),
         ] {
             assert_eq!(refusal(content_type, body), words);
-        }
-        for body in [
-            "[]",
-            "5",
-            "hello",
-            "{\"Image\":5}",
-            "{\"HostConfig\":{\"Memory\":\"1g\"}}",
-            "{\"StopTimeout\":1.5}",
-        ] {
-            assert!(refusal(json, body).starts_with("invalid JSON: "), "{body}");
         }
     }
 

@@ -36,8 +36,7 @@ pub struct ExecCreateRequest {
     /// Working directory; empty means the container's.
     #[serde(deserialize_with = "null::or_default")]
     pub working_dir: String,
-    /// Command and arguments.
-    #[serde(deserialize_with = "null::strings")]
+    /// Command and arguments. Unlike a container's, never a single string.
     pub cmd: Option<Vec<String>>,
     /// Sent by old clients; what counts is `Detach` of start.
     #[serde(deserialize_with = "null::or_default")]

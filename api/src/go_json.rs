@@ -1,9 +1,9 @@
 //! Reading JSON text as Go's `encoding/json` reads it, with its words for what is wrong.
 //!
-//! Clients show dockerd's words, so the first bad byte must be named as Go names it (Go 1.27, which dockerd 28.5.2
-//! is built with here). Go is also more tolerant than serde_json: of lone surrogates, of bytes that are no UTF-8
-//! inside strings, of numbers of any size and of 10,000 nested values. A [`Document`] is a flat list of tokens, so
-//! that neither reading nor dropping it recurses.
+//! Clients show dockerd's words, so the first bad byte is named as Go 1.27 names it; some words of older versions
+//! differ (`in string literal`, `in string escape code`). Go is also more tolerant than serde_json: of lone
+//! surrogates, of bytes that are no UTF-8 inside strings, of numbers of any size and of 10,000 nested values. A
+//! [`Document`] is a flat list of tokens, so that neither reading nor dropping it recurses.
 
 use std::borrow::Cow;
 
@@ -52,7 +52,12 @@ pub(crate) enum SyntaxError {
 
 /// Reads the first value of `bytes`.
 pub(crate) fn read(bytes: &[u8]) -> Result<Document<'_>, SyntaxError> {
-    let mut scanner = Scanner { bytes, at: 0, tokens: Vec::new(), open: Vec::new() };
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        tokens: Vec::new(),
+        open: Vec::new(),
+    };
     scanner.skip_spaces();
     if scanner.peek().is_none() {
         return Err(SyntaxError::Empty);
@@ -61,7 +66,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document<'_>, SyntaxError> {
     scanner.skip_spaces();
     // Go's Decoder.More, which dockerd asks, takes a closing bracket for the end of an enclosing value.
     let trailing = !matches!(scanner.peek(), None | Some(b']' | b'}'));
-    Ok(Document { tokens: scanner.tokens, trailing })
+    Ok(Document {
+        tokens: scanner.tokens,
+        trailing,
+    })
 }
 
 struct Scanner<'a> {
@@ -91,7 +99,9 @@ impl<'a> Scanner<'a> {
     fn bad<T>(&self, place: &str) -> Result<T, SyntaxError> {
         self.need()?;
         let character = quoted(self.bytes.get(self.at..).unwrap_or_default());
-        Err(SyntaxError::Words(format!("invalid character {character} {place}")))
+        Err(SyntaxError::Words(format!(
+            "invalid character {character} {place}"
+        )))
     }
 
     /// Reads values until the outermost one is complete.

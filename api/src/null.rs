@@ -13,6 +13,9 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// The name by which a deserializer knows that [`strings`] asks.
+pub(crate) const WORDS: &str = "WordList";
+
 /// Reads `null`, one string, or a list of strings (`Cmd`, `Entrypoint`, `CapAdd` and others accept all three).
 pub(crate) fn strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
@@ -24,7 +27,10 @@ where
         One(String),
         Many(Vec<Option<String>>),
     }
-    let read: Option<OneOrMany> = Option::deserialize(deserializer)?;
+    // Its name is `WORDS`.
+    #[derive(serde::Deserialize)]
+    struct WordList(Option<OneOrMany>);
+    let WordList(read) = WordList::deserialize(deserializer)?;
     Ok(read.map(|value| match value {
         OneOrMany::One(word) => vec![word],
         OneOrMany::Many(words) => words.into_iter().map(Option::unwrap_or_default).collect(),

@@ -165,7 +165,7 @@ impl Engine {
         self.ended = true;
         let status = self.wait_for_end(Signal::TERM);
         let mut offences = Vec::new();
-        if !status.is_some_and(|status| status.code() == Some(0)) {
+        if status.is_none_or(|status| status.code() != Some(0)) {
             offences.push(format!("`cellblock dev` ended with {status:?}"));
         }
         let stay = family.into_iter().filter(|process| process.lives());

@@ -7,10 +7,10 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use docker_api::error::RequestBody;
 use futures_util::stream::{Stream, unfold};
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use tokio::sync::mpsc;
 
@@ -47,7 +47,6 @@ pub(super) fn empty(status: StatusCode) -> Response {
 }
 
 /// A body made of what a channel delivers.
-#[must_use]
 pub(super) fn channel(receiver: mpsc::Receiver<Bytes>) -> Body {
     Body::from_stream(bytes_of(receiver))
 }
@@ -60,7 +59,6 @@ fn bytes_of(receiver: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Bytes,
 }
 
 /// A stream of JSON values, one a line (ended by CR LF, as dockerd's progress streams are).
-#[must_use]
 pub fn lines<T: Serialize + Send + 'static>(receiver: mpsc::Receiver<T>) -> Body {
     Body::from_stream(unfold(receiver, |mut receiver| async move {
         let value = receiver.recv().await?;
@@ -73,7 +71,7 @@ pub fn lines<T: Serialize + Send + 'static>(receiver: mpsc::Receiver<T>) -> Body
 #[derive(Debug)]
 pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonBody<T> {
+impl<S: Send + Sync, T: RequestBody> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
@@ -85,7 +83,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonBody<
 ///
 /// # Errors
 /// 400 in dockerd's words; 413 for one over [`JSON_BODY_BYTES_MAX`].
-pub async fn json_body<T: DeserializeOwned + Default>(request: Request) -> Result<T, ApiError> {
+pub async fn json_body<T: RequestBody>(request: Request) -> Result<T, ApiError> {
     let (kind, bytes) = raw_body(request).await?;
     docker_api::error::read_body(kind.as_deref(), &bytes).map_err(|e| ApiError::bad_request(e.to_string()))
 }

@@ -108,14 +108,10 @@ pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
             })
         }
         BIND_HOST => {
-            let missing = if is_set(second)? {
-                MissingSource::CreateDirectory
-            } else {
-                MissingSource::Refuse
-            };
+            let path = HostPath::new(source()?).map_err(bad)?;
             let source = BindSource::Host {
-                path: HostPath::new(source()?).map_err(bad)?,
-                missing,
+                path,
+                missing: missing(second)?,
             };
             Ok(Request::Bind {
                 source,
@@ -163,6 +159,14 @@ pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
         LIST => Ok(Request::List { after: Some(at()?) }),
         _ => Err(BadOrder("no such operation")),
     }
+}
+
+fn missing(number: u64) -> Result<MissingSource, BadOrder> {
+    Ok(if is_set(number)? {
+        MissingSource::CreateDirectory
+    } else {
+        MissingSource::Refuse
+    })
 }
 
 fn order(operation: u32, at: &str, target: &str, source: &str, numbers: [u64; 4]) -> Result<Order, BadOrder> {

@@ -192,7 +192,7 @@ impl<R: Read> Entries<R> {
             _ => return Err(EntryError::Unsupported(path, "entries of this type")),
         };
         // Some programs give links a size; it means nothing.
-        self.expect(if let Kind::File(bytes) = kind { bytes } else { 0 });
+        self.begin_content(if let Kind::File(bytes) = kind { bytes } else { 0 });
         let attributes = Attributes {
             mode: number(&old.mode, header.mode())? & 0o7777,
             uid: ahead.owner.0.map_or_else(|| number(&old.uid, header.uid()), Ok)?,
@@ -238,7 +238,7 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    fn expect(&mut self, bytes: u64) {
+    fn begin_content(&mut self, bytes: u64) {
         self.left = bytes;
         self.padding = bytes.wrapping_neg() % BLOCK_BYTES as u64;
     }
@@ -259,7 +259,7 @@ impl<R: Read> Entries<R> {
         if bytes > EXTENSION_BYTES_MAX {
             return Err(EntryError::FieldTooLong);
         }
-        self.expect(bytes);
+        self.begin_content(bytes);
         let mut content = Vec::new();
         self.read_to_end(&mut content)?;
         if (content.len() as u64) < bytes {

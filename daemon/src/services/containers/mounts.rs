@@ -188,29 +188,31 @@ fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
         "volume" => MountSource::Volume {
             name: volume_name(&mount.source)?,
         },
-        _ => {
-            let options = mount.tmpfs_options.clone().unwrap_or_default();
-            if options.options.is_some_and(|list| !list.is_empty()) {
-                let text = "tmpfs options beyond size and mode are not supported by cellblock yet";
-                return Err(Failure::Unsupported(text.to_owned()));
-            }
-            let size_bytes = u64::try_from(options.size_bytes).ok().filter(|size| *size > 0);
-            let mode = u16::try_from(options.mode)
-                .ok()
-                .filter(|mode| *mode != 0)
-                .unwrap_or(0o1777);
-            MountSource::Tmpfs {
-                size_bytes,
-                mode,
-                noexec: false,
-            }
-        }
+        _ => tmpfs_of(mount)?,
     };
     Ok(MountPlan {
         source,
         destination,
         writable: !mount.read_only,
         mode: String::new(),
+    })
+}
+
+fn tmpfs_of(mount: &Mount) -> Result<MountSource, Failure> {
+    let options = mount.tmpfs_options.clone().unwrap_or_default();
+    if options.options.is_some_and(|list| !list.is_empty()) {
+        let text = "tmpfs options beyond size and mode are not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()));
+    }
+    let size_bytes = u64::try_from(options.size_bytes).ok().filter(|size| *size > 0);
+    let mode = u16::try_from(options.mode)
+        .ok()
+        .filter(|mode| *mode != 0)
+        .unwrap_or(0o1777);
+    Ok(MountSource::Tmpfs {
+        size_bytes,
+        mode,
+        noexec: false,
     })
 }
 

@@ -201,10 +201,10 @@ async fn send_entries(
     loop {
         while reader.read_until(b'\n', &mut line).await? > 0 && line.ends_with(b"\n") {
             // A damaged line (a crash while writing) is passed over.
-            if let Ok(entry) = serde_json::from_slice::<LogEntry>(&line) {
-                if query.is_past(&entry) || (query.wants(&entry) && entries.send(entry).await.is_err()) {
-                    return Ok(());
-                }
+            if let Ok(entry) = serde_json::from_slice::<LogEntry>(&line)
+                && (query.is_past(&entry) || (query.wants(&entry) && entries.send(entry).await.is_err()))
+            {
+                return Ok(());
             }
             line.clear();
         }

@@ -199,7 +199,9 @@ fn make_read_only(root: &str) -> Result<()> {
     parameters
         .text(c"fstype", &text(&mounted.f_fstypename)?)
         .text(c"fspath", root)
-        .text(c"from", &text(&mounted.f_mntfromname)?);
+        .text(c"from", &text(&mounted.f_mntfromname)?)
+        // ZFS goes by the option and clears the flag where it is not there (zfs_register_callbacks).
+        .flag(c"ro");
     // An update replaces the flags that it can change, so those that are set are said again.
     let kept = mounted.f_flags & (libc::MNT_NOSUID | libc::MNT_NOEXEC | libc::MNT_NOATIME) as u64;
     let flags = i32::try_from(kept).map_err(Error::other)? | libc::MNT_UPDATE | libc::MNT_RDONLY;

@@ -112,5 +112,9 @@ fn nmount(new: &New<'_>, path: &str) -> Result<()> {
         ("from", Some(new.from)),
     ];
     options.extend_from_slice(new.options);
+    if new.flags & libc::MNT_RDONLY != 0 {
+        // ZFS goes by the option and clears the flag where it is not there (zfs_register_callbacks).
+        options.push(("ro", None));
+    }
     sys::nmount(&options, new.flags)
 }

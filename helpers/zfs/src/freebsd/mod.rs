@@ -9,7 +9,7 @@ pub mod zfs;
 #[cfg(target_os = "freebsd")]
 mod device;
 #[cfg(test)]
-mod fake;
+mod fake_tests;
 #[cfg(target_os = "freebsd")]
 mod sys;
 

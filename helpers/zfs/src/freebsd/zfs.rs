@@ -347,7 +347,7 @@ fn failed(what: &str, error: &Error) -> HelperError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::freebsd::fake::Fake;
+    use crate::freebsd::fake_tests::Fake;
 
     const PARENT: &str = "zroot/cellblock";
 
