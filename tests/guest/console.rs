@@ -41,7 +41,11 @@ impl Console {
             })
             .expect("QEMU offers no serial port; is the image usable?");
         serial.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let mut console = Console { serial, text: String::new(), log };
+        let mut console = Console {
+            serial,
+            text: String::new(),
+            log,
+        };
         console.log_in();
         console
     }
@@ -88,13 +92,19 @@ impl Console {
     fn wait_for(&mut self, wanted: &[&str], within: Duration) -> String {
         let deadline = Instant::now() + within;
         loop {
-            let found = wanted.iter().find_map(|text| self.text.find(text).map(|at| (at, text.len())));
+            let found = wanted
+                .iter()
+                .find_map(|text| self.text.find(text).map(|at| (at, text.len())));
             if let Some((at, length)) = found {
                 let before = self.text[..at].to_owned();
                 self.text.drain(..at + length);
                 return before;
             }
-            assert!(Instant::now() < deadline, "no {wanted:?} within {within:?}; last: {:?}", self.text);
+            assert!(
+                Instant::now() < deadline,
+                "no {wanted:?} within {within:?}; last: {:?}",
+                self.text
+            );
             self.read();
         }
     }
@@ -105,7 +115,8 @@ impl Console {
             Ok(0) => panic!("the guest's console is closed; last: {:?}", self.text),
             Ok(count) => {
                 self.log.write_all(&bytes[..count]).unwrap();
-                self.text.push_str(&String::from_utf8_lossy(&bytes[..count]).replace('\r', ""));
+                self.text
+                    .push_str(&String::from_utf8_lossy(&bytes[..count]).replace('\r', ""));
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => panic!("the guest's console: {error}"),

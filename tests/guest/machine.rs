@@ -59,9 +59,14 @@ impl Ingredients {
         }
         let programs = std::env::var_os(PROGRAMS).map(PathBuf::from);
         let programs = programs.unwrap_or_else(|| system_tests::repository::root().join(PROGRAMS_DEFAULT));
-        if system_tests::programs::PROGRAMS.iter().any(|program| !programs.join(program).is_file()) {
+        if system_tests::programs::PROGRAMS
+            .iter()
+            .any(|program| !programs.join(program).is_file())
+        {
             let folder = programs.display();
-            return Err(format!("no programs in {folder}: run .ci/freebsd-cross build --release --bins"));
+            return Err(format!(
+                "no programs in {folder}: run .ci/freebsd-cross build --release --bins"
+            ));
         }
         Ok(Ingredients { image, programs })
     }
@@ -82,16 +87,44 @@ impl Machine {
         let accelerator = std::env::var(ACCELERATOR).unwrap_or_else(|_| ACCELERATOR_DEFAULT.to_owned());
         let disk = |path: &Path, more: &str| format!("file={},if=virtio,{more}", path.display());
         let qemu = Command::new("qemu-system-x86_64")
-            .args(["-M", "q35", "-cpu", "max", "-smp", "2", "-m", "4096", "-accel", &accelerator])
+            .args([
+                "-M",
+                "q35",
+                "-cpu",
+                "max",
+                "-smp",
+                "2",
+                "-m",
+                "4096",
+                "-accel",
+                &accelerator,
+            ])
             .args(["-display", "none", "-monitor", "none", "-no-reboot"])
-            .args(["-chardev", &format!("socket,id=s0,path={},server=on,wait=off", serial.display())])
+            .args([
+                "-chardev",
+                &format!("socket,id=s0,path={},server=on,wait=off", serial.display()),
+            ])
             .args(["-serial", "chardev:s0"])
-            .args(["-drive", &disk(&from.image, &format!("format={},snapshot=on", format_of(&from.image)))])
+            .args([
+                "-drive",
+                &disk(
+                    &from.image,
+                    &format!("format={},snapshot=on", format_of(&from.image)),
+                ),
+            ])
             .args(["-drive", &disk(&payload, "format=raw,readonly=on")])
             .args(["-drive", &disk(&pool, "format=raw,cache=unsafe")])
-            .args(["-netdev", &format!("user,id=n0,hostfwd=tcp:127.0.0.1:{api_port}-:{API_PORT}")])
+            .args([
+                "-netdev",
+                &format!("user,id=n0,hostfwd=tcp:127.0.0.1:{api_port}-:{API_PORT}"),
+            ])
             .args(["-device", "virtio-net-pci,netdev=n0"])
-            .args(["-object", "rng-random,id=r0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r0"])
+            .args([
+                "-object",
+                "rng-random,id=r0,filename=/dev/urandom",
+                "-device",
+                "virtio-rng-pci,rng=r0",
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log.try_clone().unwrap())
@@ -100,7 +133,12 @@ impl Machine {
         // From here on whatever fails ends the guest.
         let qemu = scopeguard(qemu);
         let console = Console::open(&serial, log);
-        Machine { qemu: qemu.keep(), folder, console, api_port }
+        Machine {
+            qemu: qemu.keep(),
+            folder,
+            console,
+            api_port,
+        }
     }
 
     /// Where the console's log and the forwarded socket lie.
@@ -148,7 +186,11 @@ fn end(child: &mut Child) {
 /// The programs, and the script for rc(8) with its paths filled in, as one archive that is a disk too.
 fn pack(from: &Ingredients, payload: &Path) {
     let mut tar = Command::new("tar");
-    tar.arg("-cf").arg(payload).arg("-C").arg(&from.programs).args(system_tests::programs::PROGRAMS);
+    tar.arg("-cf")
+        .arg(payload)
+        .arg("-C")
+        .arg(&from.programs)
+        .args(system_tests::programs::PROGRAMS);
     let script = system_tests::repository::root().join("packaging/port/files");
     if script.join("cellblockd.in").is_file() {
         tar.arg("-C").arg(script).arg("cellblockd.in");
@@ -161,9 +203,17 @@ fn format_of(image: &Path) -> &'static str {
     use std::io::Read;
     let mut magic = [0; 4];
     let read = File::open(image).and_then(|mut file| file.read_exact(&mut magic));
-    if read.is_ok() && &magic == b"QFI\xfb" { "qcow2" } else { "raw" }
+    if read.is_ok() && &magic == b"QFI\xfb" {
+        "qcow2"
+    } else {
+        "raw"
+    }
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -17,7 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::Principal;
 use protocol::names::Label;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,9 @@ use tower_service::Service;
 
 /// How long a client may take to send a request's head. Clients are on this host; a stalled one holds a connection.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a connection is looked at for a client that is gone.
+const HANG_UP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pause after a failed accept, so that a shortage of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -92,12 +97,35 @@ async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>) {
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HTTP_HEAD_BYTES_MAX);
     http.half_close(true);
-    if let Err(error) = http
+    let gone = hung_up(stream.as_fd().try_clone_to_owned());
+    let serving = http
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await
-    {
-        tracing::debug!(%error, "connection ended");
+        .with_upgrades();
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::debug!(%error, "connection ended");
+        },
+        // Drops what is being answered: a build without a client ends.
+        () = gone => {}
+    }
+}
+
+/// Completes when the client has closed its end for both directions. One that only sends nothing more still reads (attach,
+/// uploads), so the end of its data says nothing, and an answer that has nothing to write would not find out.
+async fn hung_up(socket: std::io::Result<OwnedFd>) {
+    let Ok(socket) = socket else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(HANG_UP_INTERVAL).await;
+        let mut asked = [PollFd::new(&socket, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::HUP) {
+            return;
+        }
     }
 }
 

@@ -78,7 +78,9 @@ fn resolve(passwd: &str, group: &str, wanted: &str, extra_groups: &[String]) -> 
     for extra in extra_groups {
         account.groups.push(group_id(group, extra)?);
     }
-    account.groups.dedup();
+    // The primary group is a supplementary one too, as in dockerd (CVE-2022-36109).
+    account.groups.retain(|group| *group != account.gid);
+    account.groups.insert(0, account.gid);
     Ok(account)
 }
 
@@ -132,7 +134,7 @@ mod tests {
         let web = Account {
             uid: 80,
             gid: 81,
-            groups: vec![90],
+            groups: vec![81, 90],
             home: "/srv".to_owned(),
         };
         assert_eq!(account("web"), Ok(web.clone()));
@@ -143,7 +145,7 @@ mod tests {
             Account {
                 uid: 1234,
                 gid: 0,
-                groups: vec![],
+                groups: vec![0],
                 home: "/".to_owned()
             }
         );
@@ -152,7 +154,7 @@ mod tests {
             Account {
                 uid: 80,
                 gid: 90,
-                groups: vec![],
+                groups: vec![90],
                 home: "/srv".to_owned()
             }
         );

@@ -6,34 +6,30 @@ use super::actor::Table;
 use super::messages::{All, Change, ChangeError, Find, Found, Watch};
 use super::roots::{RootGuard, Roots};
 use super::state::{Container, Event, MountSource};
-use super::{create, finish, process, remove, start, stop, user};
+use super::{create, finish, remove, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
 use crate::services::images::Images;
 use crate::services::networks::Networks;
 use crate::services::processes::logs::LogWriter;
-use crate::services::processes::messages::{AddExec, ExecsOf, FindExec, HubOf};
-use crate::services::processes::{Exec, ExecState, Hub, Kept, Processes, Run, Stdio};
+use crate::services::processes::messages::{ExecsOf, HubOf};
+use crate::services::processes::{Hub, Kept, Processes, Run};
 use crate::services::volumes::Volumes;
 use crate::services::{Failure, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use crate::transport::launcher::Launcher;
 use docker_api::containers::{CreateRequest, WaitCondition};
-use docker_api::exec::{ExecCreateRequest, ExecStartRequest};
 use protocol::Principal;
 use protocol::handshake::HostOs;
-use protocol::jail::{ProcessInfo, Role};
+use protocol::jail::ProcessInfo;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
 const EXIT_CODE_UNKNOWN: i64 = 255;
-
-/// What dockerd puts before an exec that its runtime refused.
-const EXEC_REFUSED: &str = "OCI runtime exec failed: exec failed: unable to start container process";
 
 /// What verbs work with: everything of a higher rank, and nothing of a lower one.
 #[derive(Debug)]
@@ -116,9 +112,6 @@ impl Deps {
         self.directory(id).join(format!("{id}-json.log"))
     }
 }
-
-/// What an exec is made of.
-pub type ExecSpec = ExecCreateRequest;
 
 /// The handle.
 #[derive(Debug, Clone)]
@@ -356,87 +349,6 @@ impl Containers {
         }
         Ok(self.0.helpers.jail.processes(by, naming::jail(id)?).await?)
     }
-
-    /// Makes an exec instance; gives its id.
-    ///
-    /// # Errors
-    /// `Conflict` where the container does not run, `Invalid` without a command.
-    pub async fn exec_create(&self, by: &Principal, text: &str, spec: ExecSpec) -> Result<String, Failure> {
-        let found = self.find(by, text).await?;
-        if spec.cmd.as_ref().is_none_or(Vec::is_empty) {
-            return Err(Failure::Invalid("No exec command specified".to_owned()));
-        }
-        if !found.container.is_running() {
-            return Err(Failure::Conflict(format!(
-                "container {} is not running",
-                found.container.id
-            )));
-        }
-        if spec.privileged {
-            return Err(Failure::Unsupported(
-                "exec --privileged is not supported by cellblock yet".to_owned(),
-            ));
-        }
-        // Judged now, in dockerd's place; looked up again at the start, since the files may have changed.
-        let root = self.0.roots.acquire(by, &found.container).await?;
-        account_of(&self.0, by, &root, &found.container, &spec)
-            .await
-            .map_err(|failure| Failure::Invalid(failure.to_string()))?;
-        let exec = Exec {
-            id: naming::new_id(),
-            container: found.container.id.clone(),
-            tenant: found.container.tenant.clone(),
-            hub: Arc::default(),
-            state: Mutex::new(ExecState::Created),
-            request: spec,
-        };
-        let (id, command) = (
-            exec.id.clone(),
-            exec.request.cmd.clone().unwrap_or_default().join(" "),
-        );
-        self.0.processes.ask(AddExec(Arc::new(exec))).await?;
-        self.0.tell(
-            &found.container,
-            &format!("exec_create: {command}"),
-            &[("execID", id.clone())],
-        );
-        Ok(id)
-    }
-
-    /// Finds an exec.
-    ///
-    /// # Errors
-    /// `NotFound` in dockerd's words.
-    pub async fn exec(&self, by: &Principal, id: &str) -> Result<Arc<Exec>, Failure> {
-        let find = FindExec {
-            id: id.to_owned(),
-            tenant: by.tenant.as_str().to_owned(),
-        };
-        let found = self.0.processes.ask(find).await?;
-        found.ok_or_else(|| Failure::NotFound(format!("No such exec instance: {id}")))
-    }
-
-    /// Starts an exec. Whoever wants its output has attached to its hub before.
-    ///
-    /// # Errors
-    /// `Conflict` where it ran already or its container does not run; `Invalid` where its command cannot be executed.
-    pub async fn exec_start(
-        &self,
-        by: &Principal,
-        exec: Arc<Exec>,
-        how: ExecStartRequest,
-    ) -> Result<(), Failure> {
-        let found = self.find(by, &exec.container).await?;
-        let (deps, by) = (Arc::clone(&self.0), by.clone());
-        to_the_end(async move {
-            let started = run_exec(&deps, &by, &found.container, &exec, &how).await;
-            if let Err(failure) = &started {
-                exec.ended(start::exit_code_of(failure), 0);
-            }
-            started
-        })
-        .await
-    }
 }
 
 impl Containers {
@@ -510,92 +422,8 @@ impl Containers {
     }
 }
 
-async fn run_exec(
-    deps: &Arc<Deps>,
-    by: &Principal,
-    container: &Arc<Container>,
-    exec: &Arc<Exec>,
-    how: &ExecStartRequest,
-) -> Result<(), Failure> {
-    if !container.is_running() {
-        return Err(Failure::Conflict(format!(
-            "container {} is not running",
-            container.id
-        )));
-    }
-    let request = &exec.request;
-    let root = deps.roots.acquire(by, container).await?;
-    let account = account_of(deps, by, &root, container, request).await?;
-    let asked = how
-        .console_size
-        .or(request.console_size)
-        .map(|[rows, columns]| (cut(rows), cut(columns)));
-    let wanted = process::Wanted {
-        role: Role::Further,
-        argv: request.cmd.clone().unwrap_or_default(),
-        extra_env: request.env.as_deref().unwrap_or_default(),
-        cwd: &request.working_dir,
-        terminal: request.tty.then(|| exec.hub.size().or(asked).unwrap_or((0, 0))),
-    };
-    let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
-    let stdio = if request.tty {
-        Stdio::Terminal
-    } else {
-        Stdio::Pipes {
-            input: request.attach_stdin,
-        }
-    };
-    let run = Run {
-        hub: Arc::clone(&exec.hub),
-        log: None,
-        keep_as: None,
-        exec: Some(Arc::clone(exec)),
-    };
-    let jail = naming::jail(&container.id)?;
-    let launched =
-        crate::services::processes::launch(&deps.helpers.jail, &deps.launcher, by, jail, spec, stdio, run)
-            .await;
-    let running = launched.map_err(|error| start::explain(EXEC_REFUSED, error))?;
-    exec.running(running.pid);
-    let command = request.cmd.clone().unwrap_or_default().join(" ");
-    deps.tell(
-        container,
-        &format!("exec_start: {command}"),
-        &[("execID", exec.id.clone())],
-    );
-    let (deps, container, exec) = (Arc::clone(deps), Arc::clone(container), Arc::clone(exec));
-    tokio::spawn(async move {
-        let exit_code = running.exit_code.await.unwrap_or(255);
-        let extra = [("execID", exec.id.clone()), ("exitCode", exit_code.to_string())];
-        deps.tell(&container, "exec_die", &extra);
-        drop(root);
-    });
-    Ok(())
-}
-
-/// Who an exec runs as: whom it names, else the container's user.
-async fn account_of(
-    deps: &Deps,
-    by: &Principal,
-    root: &RootGuard,
-    container: &Container,
-    spec: &ExecSpec,
-) -> Result<user::Account, Failure> {
-    let who = if spec.user.is_empty() {
-        &container.config.user
-    } else {
-        &spec.user
-    };
-    let groups = container.host_config.group_add.clone().unwrap_or_default();
-    user::find(deps, by, root, who, &groups).await
-}
-
-fn cut(side: u32) -> u16 {
-    u16::try_from(side).unwrap_or(u16::MAX)
-}
-
 /// Runs a verb to its end whatever becomes of the caller.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     verb: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     let gone = || Failure::Unavailable("the daemon is ending".to_owned());

@@ -1,0 +1,39 @@
+//! Cellblock on a running FreeBSD, as its users have it: the programs in a guest, the docker command outside of it.
+//!
+//! `CELLBLOCK_GUEST=freebsd.img cargo test -p system-tests --test guest -- --nocapture` boots the image under QEMU, which takes a
+//! minute, and prints a transcript. Without an image nothing is booted, and one line says so.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what is not as expected fails the test"
+)]
+
+mod console;
+mod machine;
+mod sandboxes;
+mod story;
+
+use machine::{Ingredients, Machine};
+use story::Story;
+
+/// One guest and one test: it takes longer to boot than to run.
+#[test]
+fn containers_run_on_freebsd_and_leave_nothing_behind() {
+    let ingredients = match Ingredients::find() {
+        Ok(ingredients) => ingredients,
+        Err(why) => {
+            return system_tests::skipped("containers_run_on_freebsd_and_leave_nothing_behind", &why);
+        }
+    };
+    let mut story = Story::begin(Machine::boot(&ingredients));
+    story.an_image_is_made_from_the_base_system();
+    story.a_program_runs_with_its_own_name_exit_code_and_terminal();
+    story.a_service_is_looked_into_stopped_killed_and_restarted();
+    story.files_are_copied_in_and_out();
+    story.containers_reach_each_other_and_the_outside();
+    story.mounts_are_what_was_asked_for();
+    sandboxes::are_closed(&mut story);
+    story.cycles_leave_nothing_behind();
+}
