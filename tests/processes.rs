@@ -515,7 +515,9 @@ fn two_engines_beside_each_other_do_not_meet() {
         return;
     };
     let both = [&docker_1, &docker_2];
-    both.map(|docker| docker.ok("run -d --name same base nc -ll -p 8080 -e hostname"));
+    for docker in both {
+        docker.ok("run -d --name same base nc -ll -p 8080 -e hostname");
+    }
     let field = |docker: &Docker, path: &str| docker.ok(&format!("inspect --format {{{{{path}}}}} same"));
     let gateways = both.map(|docker| field(docker, ".NetworkSettings.Gateway"));
     assert_ne!(gateways[0], gateways[1]);

@@ -189,7 +189,7 @@ fn top_shows_the_processes_of_the_container_as_the_host_knows_them() {
     let row = text.lines().find(|line| line.ends_with("sleep 601")).unwrap();
     let pid: u32 = row.split_whitespace().nth(1).unwrap().parse().unwrap();
     let process = system_tests::proc::Process::find(pid).unwrap();
-    assert_eq!(process.command_line(), "sleep\0601\0");
+    assert_eq!(process.command_line(), "sleep\x00601\x00");
     docker.ok("rm -f top-1");
     assert!(docker.fails(1, "top top-1").contains("No such container: top-1"));
 }

@@ -57,8 +57,11 @@ impl Console {
         self.send("exec /bin/sh\n");
         std::thread::sleep(Duration::from_secs(1));
         // No echo and no line editing; the words are split so that only the shell's own output matches.
-        self.send("set +o emacs; set +o vi; set +m; stty -echo cols 500; export TERM=dumb\n");
-        self.send("PS2=''; PS1='GUEST''#> '; echo shell''-ready\n");
+        // One line: what is typed while stty(1) changes the terminal is lost.
+        let quiet = "set +o emacs; set +o vi; set +m; stty -echo cols 500; export TERM=dumb";
+        self.send(&format!(
+            "{quiet}; PS2=''; PS1='GUEST''#> '; echo shell''-ready\n"
+        ));
         self.wait_for(&["shell-ready\n"], COMMAND_WITHIN);
         self.wait_for(&[PROMPT], COMMAND_WITHIN);
     }

@@ -438,7 +438,7 @@ const OF_A_RUNNING_ONE: &[Case] = &[
 fn paths_and_versions() {
     let target = target!();
     check!(target, PATHS);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -456,21 +456,21 @@ fn bodies_that_are_not_what_they_should_be() {
         let answer = system_tests::http::request(target.socket(), create, headers, b"{\"Image\":\"base\"}");
         assert_eq!((answer.status, answer.message().as_str()), (400, message));
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
 fn things_that_are_not_there() {
     let target = target!();
     check!(target, UNKNOWN);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
 fn values_that_make_no_container() {
     let target = target!();
     check!(target, CREATE);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn wrong_moments_for_a_created_container() {
         .collect();
     check!(target, &cases);
     target.remove("made");
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -496,5 +496,5 @@ fn wrong_moments_for_a_running_container() {
     target.run("runs");
     check!(target, OF_A_RUNNING_ONE);
     target.remove("runs");
-    target.is_unharmed();
+    target.shows_no_harm();
 }

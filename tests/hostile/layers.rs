@@ -106,7 +106,7 @@ fn entries_named_out_of_the_tree_are_refused() {
         }
         nothing_got_out();
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn absolute_names_stay_beneath() {
         assert_eq!(bring(&target, way, &archive), None, "{way:?}");
         nothing_got_out();
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn links_lead_nowhere_outside() {
             nothing_got_out();
         }
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_link_that_replaces_a_directory_between_two_layers_is_not_followed_out() {
         "{answer:?}"
     );
     nothing_got_out();
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn hard_links_reach_no_file_of_the_host() {
     }
     assert_eq!(fs::metadata(&secret).unwrap().nlink(), 1);
     fs::remove_file(&secret).unwrap();
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn device_nodes_open_nothing() {
         }
         assert_eq!(target.delete("/images/hostile:1").status, 200);
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn what_is_no_archive_is_said_to_be_none() {
         let cut = bring(&target, way, &whole[..3000]);
         assert_eq!(cut.as_deref(), Some("unexpected EOF"), "{way:?}");
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn whiteouts_remove_nothing_above() {
             );
         }
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_layer_that_is_not_the_one_named_is_refused() {
         system_tests::saved::digest(&layer)
     );
     assert_eq!(error, Some(expected));
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn image_archives_that_are_none_leave_nothing() {
         assert!(!text.contains("root:x:0"), "a file of the host is shown: {text}");
         assert_eq!(target.get("/images/hostile:1/json").status, 404);
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_hole_of_ten_gibibytes_takes_no_room() {
     for way in WAYS {
         assert!(bring(&target, way, &lie).is_some(), "{way:?}");
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 /// Bytes that the datasets take on the disk.

@@ -18,7 +18,7 @@ fn a_head_of_more_than_a_mebibyte_is_431() {
     assert_eq!(answer.status, 431);
     let answer = http::request(target.socket(), &format!("GET /{long}"), &[], b"");
     assert!(matches!(answer.status, 414 | 431), "{}", answer.status);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn what_is_no_http_is_400() {
     }
     let length = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: -1\r\n\r\n";
     assert_eq!(http::raw(target.socket(), length).status, 400);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_huge_json_body_is_refused_and_not_kept() {
     let long = format!(r#"{{"Image":"{}"}}"#, "a".repeat(64 << 20));
     let answer = target.post("/containers/create", &long);
     assert!(matches!(answer.status, 400 | 413), "{answer:?}");
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_deep_json_body_is_refused() {
         assert_eq!(answer.status, 400);
         assert!(answer.message().starts_with("invalid JSON: "), "{answer:?}");
     }
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn uploads_that_break_off_leave_nothing() {
         drop(stream);
     }
     assert_eq!(target.get("/images/broken/json").status, 404);
-    target.is_unharmed();
+    target.shows_no_harm();
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn idle_connections_do_not_keep_others_out() {
     assert_eq!(target.get("/_ping").text(), "OK");
     drop(idle);
     answers(target.socket());
-    target.is_unharmed();
+    target.shows_no_harm();
 }

@@ -116,7 +116,7 @@ impl Target {
 
     /// Ends the test: the same daemon answers, and everything is as it was before.
     #[track_caller]
-    pub(crate) fn is_unharmed(self) {
+    pub(crate) fn shows_no_harm(self) {
         assert_eq!(self.get("/_ping").text(), "OK");
         let Some(before) = &self.before else { return };
         let now = || with_shared(State::of).unwrap();

@@ -1,6 +1,6 @@
 //! The end of a run: seeing it, taking away what the start made, telling everybody.
 
-use super::state::{Container, Event, MountSource};
+use super::state::{Container, Event, MountSource, Phase};
 use super::verbs::Deps;
 use super::{endpoint, start};
 use crate::services::processes::Ended;
@@ -114,7 +114,8 @@ pub(super) async fn wait(
             let is_over = match condition {
                 WaitCondition::NotRunning => !now.is_running(),
                 WaitCondition::NextExit => now.exits > exits_before,
-                WaitCondition::Removed => false,
+                // A removal that failed will not happen by itself.
+                WaitCondition::Removed => now.phase == Phase::Dead,
             };
             (is_over, (now.exit_code, now.error.clone()))
         };
@@ -130,7 +131,7 @@ pub(super) async fn wait(
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Phase, tests::container};
+    use super::super::state::tests::container;
     use super::*;
 
     #[tokio::test]

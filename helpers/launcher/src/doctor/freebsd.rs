@@ -4,7 +4,16 @@ use super::{Check, Finding, Mend, Probe};
 use crate::config::Config;
 
 /// Kernel modules that must be loaded before the helpers enter their sandboxes, which cannot load any.
-const MODULES: [&str; 7] = ["zfs", "if_bridge", "if_epair", "pf", "nullfs", "tmpfs", "fdescfs"];
+const MODULES: [&str; 8] = [
+    "zfs",
+    "if_bridge",
+    "if_epair",
+    "pf",
+    "nullfs",
+    "tmpfs",
+    "fdescfs",
+    "procfs",
+];
 
 /// Kernel modules for images of Linux programs.
 const LINUX_MODULES: [&str; 3] = ["linux64", "linprocfs", "linsysfs"];
