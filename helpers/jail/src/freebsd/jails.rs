@@ -27,6 +27,14 @@ const FORBIDDEN: [&CStr; 8] = [
     c"allow.nosocket_af",
 ];
 
+/// System V messages, semaphores and shared memory: a jail's parameter, and a sysctl(8) variable that is there when the kernel
+/// has the subsystem (each is a module that a small kernel may lack).
+const SYSTEM_V: [(&CStr, &CStr); 3] = [
+    (c"sysvmsg", c"kern.ipc.msgmax"),
+    (c"sysvsem", c"kern.ipc.semmni"),
+    (c"sysvshm", c"kern.ipc.shmmax"),
+];
+
 /// Values of the parameters that share, renew or forbid a subsystem (sys/jail.h, JAIL_SYS_NEW, JAIL_SYS_INHERIT).
 const NEW: i32 = 1;
 const INHERIT: i32 = 2;
@@ -86,10 +94,13 @@ impl Jails {
             .flag(c"persist")
             .number(c"children.max", 0)
             .number(c"enforce_statfs", 1)
-            .number(c"devfs_ruleset", self.devfs_ruleset)
-            .number(c"sysvmsg", NEW)
-            .number(c"sysvsem", NEW)
-            .number(c"sysvshm", NEW);
+            .number(c"devfs_ruleset", self.devfs_ruleset);
+        for (parameter, variable) in SYSTEM_V {
+            // A kernel without the subsystem refuses the parameter; then nobody has it, and nothing is to be set apart.
+            if sys::by_name(variable).is_ok() {
+                parameters.number(parameter, NEW);
+            }
+        }
         match spec.network {
             Network::Own => parameters.number(c"vnet", NEW),
             Network::Host => parameters.number(c"ip4", INHERIT).number(c"ip6", INHERIT),

@@ -116,6 +116,7 @@ mod on_freebsd {
             "kernel module nullfs",
             "kernel module tmpfs",
             "kernel module fdescfs",
+            "kernel module procfs",
             "pool zroot",
             "group cellblock",
             "user cellblock",
