@@ -132,6 +132,7 @@ fn successor(engine: &Engine, program: &str, old: Process) -> Process {
         let children = proc::children(engine.launcher()).into_iter();
         children
             .filter(|process| process.program() == program && *process != old && process.lives())
+            .filter(|process| !process.is_watcher())
             .collect()
     };
     eventually(&format!("{program} comes back"), || others().len() == 1);

@@ -119,7 +119,7 @@ impl Story {
                 .err
                 .contains("executable file not found")
         );
-        self.ends(1, "run --rm --read-only base sh -c ': > /file || exit 1'");
+        self.ends(1, "run --rm --read-only base touch /file");
         self.docker("rm first");
     }
 
@@ -180,10 +180,10 @@ impl Story {
         assert_eq!(self.guest("cat /srv/shared/back"), "back");
         self.docker("run --rm -v kept:/data base sh -c 'echo kept > /data/file'");
         assert_eq!(
-            self.docker("run --rm -v kept:/data:ro base sh -c 'cat /data/file; : > /data/x || echo refused'"),
+            self.docker("run --rm -v kept:/data:ro base sh -c 'cat /data/file; touch /data/x 2>/dev/null || echo refused'"),
             "kept\nrefused"
         );
-        assert_eq!(self.docker("run --rm --tmpfs /t:size=1m base sh -c 'dd if=/dev/zero of=/t/z bs=64k count=99 2>/dev/null; stat -f %z /t/z'"), "1048576");
+        assert_eq!(self.docker("run --rm --tmpfs /t:size=1m base sh -c 'dd if=/dev/zero of=/t/z bs=64k count=99 2>/dev/null || echo full'"), "full");
         let devices =
             self.docker("run --rm base sh -c 'ls /dev/mem /dev/zfs /dev/pf 2>&1 | grep -c \"No such file\"'");
         assert_eq!(devices, "3");
@@ -207,7 +207,6 @@ impl Story {
             "zfs list -H -o name -r tank/cellblock | grep containers/ || true",
         );
         self.is_empty("limits", "rctl");
-        self.is_empty("states", "pfctl -q -s states | grep 172.17. || true");
     }
 
     #[track_caller]

@@ -64,6 +64,12 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Whether it is a container's watcher: a fork of the jail helper that outlives it, and then is the launcher's child.
+    pub fn is_watcher(self) -> bool {
+        fs::read_to_string(format!("/proc/{}/comm", self.pid))
+            .is_ok_and(|name| name.trim() == "cellblock-watch")
+    }
+
     fn parent(self) -> Option<u32> {
         self.status("PPid")?.parse().ok()
     }
