@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use system_tests::docker::{Docker, Running, eventually};
 use system_tests::engine::Engine;
 use system_tests::proc::{self, Process};
@@ -135,8 +136,17 @@ fn successor(engine: &Engine, program: &str, old: Process) -> Process {
             .filter(|process| !process.is_watcher())
             .collect()
     };
-    eventually(&format!("{program} comes back"), || others().len() == 1);
-    others()[0]
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match others().as_slice() {
+            [one] => return *one,
+            found => assert!(
+                Instant::now() < deadline,
+                "{program} in place of {old:?}: {found:?}"
+            ),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn offences(process: Process, expected: &Expected) -> Vec<String> {
@@ -516,8 +526,10 @@ fn two_engines_beside_each_other_do_not_meet() {
         return;
     };
     let both = [&docker_1, &docker_2];
-    for docker in both {
-        docker.ok("run -d --name same base nc -ll -p 8080 -e hostname");
+    // At the same moment, so that neither finds the other's network when it chooses its own.
+    let starting = both.map(|docker| docker.start("run -d --name same base nc -ll -p 8080 -e hostname"));
+    for run in starting {
+        assert_eq!(run.end().code, 0);
     }
     let field = |docker: &Docker, path: &str| docker.ok(&format!("inspect --format {{{{{path}}}}} same"));
     let gateways = both.map(|docker| field(docker, ".NetworkSettings.Gateway"));

@@ -159,9 +159,8 @@ impl Story {
     pub(crate) fn containers_reach_each_other_and_the_outside(&mut self) {
         self.docker("run -d --name server base sh -c 'while :; do echo served | nc -l 8000; done'");
         let address = self.docker("inspect --format '{{.NetworkSettings.IPAddress}}' server");
-        let fetch = format!(
-            "run --rm base sh -c 'for i in 1 2 3 4 5; do nc -N -w 2 {address} 8000 </dev/null && break; sleep 1; done'"
-        );
+        self.docker("run -d --name client base sleep 1000");
+        let fetch = format!("exec client sh -c 'echo | nc -N -w 3 {address} 8000'");
         assert_eq!(self.docker(&fetch), "served");
         let ping = format!("ping -c 1 {address} | grep -c '1 packets received'");
         assert_eq!(self.guest(&ping), "1");
@@ -170,7 +169,7 @@ impl Story {
             self.docker("run --rm base ping -c 1 10.0.2.2")
                 .contains("1 packets received")
         );
-        self.docker("rm -f server");
+        self.docker("rm -f server client");
     }
 
     pub(crate) fn mounts_are_what_was_asked_for(&mut self) {

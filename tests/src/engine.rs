@@ -223,9 +223,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if !self.ended {
-            // The test that owned it failed already; its log stays to be read.
+            // The test that owned it failed already; the log may say why.
+            let log = self.log();
             let offences = self.end();
-            eprintln!("{}\n{}", self.log(), offences.join("\n"));
+            eprintln!("{log}\n{}", offences.join("\n"));
         }
     }
 }

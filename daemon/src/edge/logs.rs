@@ -45,7 +45,12 @@ pub(super) async fn logs(
         stdout,
         stderr,
         since: moment(&params, "since")?,
-        until: moment(&params, "until")?,
+        // Clients that always send both say 0 for none, which dockerd takes so.
+        until: if params.text("until") == "0" {
+            None
+        } else {
+            moment(&params, "until")?
+        },
         // Anything that is no number means all, as in dockerd.
         tail: params.text("tail").parse().ok(),
     };

@@ -172,8 +172,17 @@ impl Ground {
 
     /// What each start of a helper was given.
     pub(crate) fn audit(&self, helper: &str) -> Vec<String> {
-        let text = fs::read_to_string(self.base().join("audit").join(format!("{helper}.log")));
-        text.unwrap_or_default().lines().map(str::to_owned).collect()
+        let path = self.base().join("audit").join(format!("{helper}.log"));
+        let lines = || -> Vec<String> {
+            fs::read_to_string(&path)
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect()
+        };
+        // The daemon may be ready before a helper has come to its first line.
+        eventually(&format!("{helper} writes its log"), || !lines().is_empty());
+        lines()
     }
 }
 
