@@ -201,9 +201,9 @@ fn a_stop_does_not_wait_for_what_is_gone_already() {
     eventually("the daemon heard", || ground.count("stop") == 1);
     // The launcher sees all of them end at once.
     instance.signal(Signal::STOP);
-    PROGRAMS
-        .iter()
-        .for_each(|program| kill(instance.process(program), Signal::KILL));
+    // Named first, killed then: helpers end by themselves when the daemon does.
+    let processes = PROGRAMS.map(|program| instance.process(program));
+    processes.into_iter().for_each(|pid| kill(pid, Signal::KILL));
     let begun = Instant::now();
     instance.signal(Signal::CONT);
     instance.wait();
