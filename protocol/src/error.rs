@@ -39,6 +39,8 @@ pub enum ErrorCode {
     BadDescriptors = 13,
     /// Nothing was done: the part of the helper that acts is gone, and the helper is being started again. Asking again is safe.
     NotDone = 14,
+    /// The addresses overlap what this host has addresses in or routes to.
+    AddressInUse = 15,
 }
 
 /// A failed request.

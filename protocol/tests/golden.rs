@@ -48,7 +48,7 @@ const WELCOME_WRONG_PEER: &str = "02000000";
 const FRAME: &str = "03000000 0807060504030201 616263";
 
 /// FROZEN FOR EVER: these numbers stand in audit logs. New codes are appended.
-const ERROR_NUMBERS: [(ErrorCode, u16); 14] = [
+const ERROR_NUMBERS: [(ErrorCode, u16); 15] = [
     (ErrorCode::NotFound, 1),
     (ErrorCode::AlreadyExists, 2),
     (ErrorCode::Busy, 3),
@@ -63,6 +63,7 @@ const ERROR_NUMBERS: [(ErrorCode, u16); 14] = [
     (ErrorCode::Retired, 12),
     (ErrorCode::BadDescriptors, 13),
     (ErrorCode::NotDone, 14),
+    (ErrorCode::AddressInUse, 15),
 ];
 
 fn unhex(hex: &str) -> Vec<u8> {

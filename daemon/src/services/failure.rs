@@ -67,6 +67,7 @@ impl From<TransportError> for Failure {
                     ErrorCode::CommandNotFound | ErrorCode::CommandNotExecutable => Failure::Invalid(said),
                     ErrorCode::NotFound
                     | ErrorCode::AlreadyExists
+                    | ErrorCode::AddressInUse
                     | ErrorCode::Busy
                     | ErrorCode::NoSpace
                     | ErrorCode::System

@@ -16,6 +16,7 @@ pub mod freebsd;
 pub mod hand;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod lock;
 pub mod policy;
 pub mod prefix;
 pub mod rules_nft;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use cellblock_net::host::{self, Host};
+use cellblock_net::lock::HostLock;
 use cellblock_net::service::Net;
 use cellblock_net::{hand, policy};
 use helper_runtime::pair::{self, Side};
@@ -29,8 +30,9 @@ fn run() -> Result<ExitCode> {
     match pair::split()? {
         Side::Front(hand) => {
             let host = Host::open(&policy)?;
-            host::confine_front(&inherited, &hand, &host)?;
-            Ok(serve::forever(inherited, Net::new(host, hand, outer)))
+            let lock = HostLock::open()?;
+            host::confine_front(&inherited, &hand, &lock, &host)?;
+            Ok(serve::forever(inherited, Net::new(host, hand, lock, outer)))
         }
         Side::Hand(orders) => {
             // The connection and the audit log are the front's alone.

@@ -2,14 +2,15 @@
 
 use crate::hand::replace_rules;
 use crate::host::{self, Host};
-use crate::policy;
+use crate::lock::HostLock;
+use crate::{policy, prefix};
 use helper_runtime::pair::Hand;
 use helper_runtime::serve::{Reply, Service};
-use protocol::Answer;
 use protocol::handshake::{HelperKind, HostFacts, HostOs};
 use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, InnerInterfaceName, InterfaceName, Label, Text};
 use protocol::net::{AddressPrefix, Request, Response};
+use protocol::{Answer, ErrorCode, HelperError};
 use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 
@@ -50,6 +51,7 @@ pub struct Endpoint<'a> {
 pub struct Net {
     host: Host,
     hand: Hand,
+    lock: HostLock,
     /// Stands before each rule set's name.
     outer: String,
 }
@@ -57,9 +59,46 @@ pub struct Net {
 impl Net {
     /// With what was opened before the sandbox closed.
     #[must_use]
-    pub fn new(host: Host, hand: Hand, outer: String) -> Self {
-        Net { host, hand, outer }
+    pub fn new(host: Host, hand: Hand, lock: HostLock, outer: String) -> Self {
+        Net {
+            host,
+            hand,
+            lock,
+            outer,
+        }
     }
+
+    /// A new bridge gets only addresses that the host has no use for: it would draw the host's own traffic to itself.
+    fn ensure_bridge(
+        &mut self,
+        bridge: &InterfaceName,
+        addresses: &[AddressPrefix],
+        mtu_bytes: u16,
+    ) -> Answer<()> {
+        let host = &mut self.host;
+        self.lock.hold(|| {
+            if !host.interfaces()?.contains(bridge) {
+                apart(addresses, &host.prefixes()?)?;
+            }
+            host.ensure_bridge(bridge, addresses, mtu_bytes)
+        })
+    }
+}
+
+fn apart(wanted: &[AddressPrefix], used: &[AddressPrefix]) -> Answer<()> {
+    let pairs = wanted
+        .iter()
+        .flat_map(|one| used.iter().map(move |other| (one, other)));
+    for (one, other) in pairs {
+        if prefix::overlap(*one, *other) {
+            let why = format!(
+                "{}/{} overlaps {}/{}, which this host uses",
+                one.address, one.prefix_bits, other.address, other.prefix_bits
+            );
+            return Err(HelperError::new(ErrorCode::AddressInUse, why));
+        }
+    }
+    Ok(())
 }
 
 impl Service for Net {
@@ -113,7 +152,7 @@ impl Net {
                 addresses,
                 mtu,
             } => {
-                self.host.ensure_bridge(&bridge, addresses.as_slice(), mtu)?;
+                self.ensure_bridge(&bridge, addresses.as_slice(), mtu)?;
             }
             Request::AttachEndpoint {
                 bridge,

@@ -65,6 +65,24 @@ fn containers_on_one_bridge_reach_each_other_and_the_host() {
 }
 
 #[test]
+fn a_new_bridge_gets_no_prefix_that_the_host_uses() {
+    if !is_possible("a_new_bridge_gets_no_prefix_that_the_host_uses") {
+        return;
+    }
+    let mut host = Host::new();
+    host.done(bridge("cbbr0", GATEWAY_A));
+    // It is there: asking again completes it.
+    host.done(bridge("cbbr0", GATEWAY_A));
+    assert_eq!(host.code(bridge("cbbr1", FIRST_A)), Some(ErrorCode::AddressInUse));
+    assert_eq!(host.names(), ["cbbr0"]);
+    host.done(bridge("cbbr1", GATEWAY_B));
+    host.done(Request::RemoveInterface {
+        interface: interface("cbbr0"),
+    });
+    host.done(bridge("cbbr2", FIRST_A));
+}
+
+#[test]
 fn the_outside_sees_the_hosts_address_while_rules_are_loaded() {
     if !is_possible("the_outside_sees_the_hosts_address_while_rules_are_loaded") {
         return;

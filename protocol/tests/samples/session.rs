@@ -46,6 +46,7 @@ message!(ErrorCode, "error::ErrorCode" {
     Retired => Self::Retired,
     BadDescriptors => Self::BadDescriptors,
     NotDone => Self::NotDone,
+    AddressInUse => Self::AddressInUse,
 });
 
 message!(Policy, "policy::Policy" {

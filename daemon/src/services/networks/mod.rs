@@ -21,6 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Prefixes tried after the configured one: the rest of dockerd's default pools with 65,536 addresses.
 const FALLBACK_SUBNETS: std::ops::RangeInclusive<u8> = 18..=31;
 
+/// How often a prefix is chosen for one bridge. Each further try means that another engine took the chosen one within
+/// milliseconds, and there are no more prefixes than this.
+const BRIDGE_TRIES_MAX: u8 = 14;
+
 /// A predefined network, as stored (kind `Network`, key = name).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Network {
@@ -188,21 +192,7 @@ impl Networks {
         if *is_up {
             return Ok(bridge);
         }
-        self.avoid_the_hosts_prefixes(by, &network, &bridge).await?;
-        let (subnet, gateway) = {
-            let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-            (pool.subnet(), pool.gateway())
-        };
-        let host_address = AddressPrefix {
-            address: IpAddr::V4(gateway),
-            prefix_bits: subnet.prefix_len(),
-        };
-        let ensure = Request::EnsureBridge {
-            bridge: bridge.clone(),
-            addresses: Bounded::new(vec![host_address])?,
-            mtu: 1500,
-        };
-        self.helpers.net.change(by, ensure, Vec::new()).await?;
+        let subnet = self.make_bridge(by, &network.name, &bridge).await?;
         let prefix = AddressPrefix {
             address: IpAddr::V4(subnet.network()),
             prefix_bits: subnet.prefix_len(),
@@ -225,6 +215,41 @@ impl Networks {
         }
         *is_up = true;
         Ok(bridge)
+    }
+
+    /// Makes the bridge with the first prefix that the host has no use for. Another engine may take one between the choice and
+    /// the making; the helper, which sees both, says so then.
+    async fn make_bridge(
+        &self,
+        by: &Principal,
+        name: &str,
+        bridge: &InterfaceName,
+    ) -> Result<Ipv4Net, Failure> {
+        let mut tries = BRIDGE_TRIES_MAX;
+        loop {
+            self.avoid_the_hosts_prefixes(by, &self.find(name)?, bridge)
+                .await?;
+            let (subnet, gateway) = {
+                let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+                (pool.subnet(), pool.gateway())
+            };
+            let host_address = AddressPrefix {
+                address: IpAddr::V4(gateway),
+                prefix_bits: subnet.prefix_len(),
+            };
+            let ensure = Request::EnsureBridge {
+                bridge: bridge.clone(),
+                addresses: Bounded::new(vec![host_address])?,
+                mtu: 1500,
+            };
+            tries -= 1;
+            match self.helpers.net.change(by, ensure, Vec::new()).await {
+                Err(error) if error.code() == Some(ErrorCode::AddressInUse) && tries > 0 => {
+                    tracing::info!(%error, "another prefix is tried");
+                }
+                done => return Ok(done.map(|()| subnet)?),
+            }
+        }
     }
 
     /// Moves the network to another prefix where the host has come to route its own: a VPN, another engine. A bridge that is up

@@ -14,7 +14,7 @@ use protocol::policy::NetPolicy;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::collections::BTreeSet;
 use std::ffi::CStr;
-use std::io::Result;
+use std::io::{Error, Result};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -61,12 +61,18 @@ impl Host {
             inet: socket(AddressFamily::INET)?,
             inet6: socket(AddressFamily::INET6)?,
         };
-        let routes = wire::routes(&sys::route_list()?);
-        Ok(Host {
+        let mut host = Host {
             sockets,
-            routes,
+            routes: Vec::new(),
             facts: facts(HostOs::FreeBsd, "if_bridge, epair, pf")?,
-        })
+        };
+        let ours: Vec<_> = host
+            .interface_prefixes(|name| InterfaceName::new(name).is_ok())
+            .map_err(|error| Error::other(error.to_string()))?;
+        host.routes = wire::routes(&sys::route_list()?);
+        // The routes to our own bridges go with them.
+        host.routes.retain(|route| !ours.contains(route));
+        Ok(host)
     }
 
     /// The sockets, for the sandbox's table of descriptors.
@@ -138,19 +144,27 @@ impl Host {
     /// What the kernel gives.
     pub fn prefixes(&mut self) -> Answer<Vec<AddressPrefix>> {
         let mut found = self.routes.clone();
-        for (interface, address) in self.addresses()? {
+        found.extend(self.interface_prefixes(|_| true)?);
+        Ok(found.into_iter().map(prefix::network).collect())
+    }
+
+    /// The prefixes of the IPv4 addresses of the interfaces that `wanted` says yes to, host parts cleared.
+    fn interface_prefixes(&self, wanted: impl Fn(&str) -> bool) -> Answer<Vec<AddressPrefix>> {
+        let mut found = Vec::new();
+        let all = self.addresses()?.into_iter();
+        for (interface, address) in all.filter(|(interface, _)| wanted(interface)) {
             let mut request = wire::ifreq_address(&interface, address);
             let socket = self.sockets.inet.as_fd();
             step(
                 "reading a netmask",
                 sys::request::<{ sys::SIOCGIFNETMASK }, _>(socket, &mut request),
             )?;
-            found.push(AddressPrefix {
+            found.push(prefix::network(AddressPrefix {
                 address: address.into(),
                 prefix_bits: wire::netmask_bits(&request),
-            });
+            }));
         }
-        Ok(found.into_iter().map(prefix::network).collect())
+        Ok(found)
     }
 
     /// The rules in this host's language.

@@ -3,6 +3,7 @@
 
 use super::Host;
 use super::sys;
+use crate::lock::HostLock;
 use capsicum::Right;
 use helper_runtime::pair::Hand;
 use helper_runtime::sandbox::{Limit, enter};
@@ -33,7 +34,7 @@ const INET_REQUESTS: [u64; 15] = [
 ///
 /// # Errors
 /// Where any part could not be applied; the helper must not go on.
-pub fn confine_front(inherited: &Inherited, hand: &Hand, host: &Host) -> Result<()> {
+pub fn confine_front(inherited: &Inherited, hand: &Hand, lock: &HostLock, host: &Host) -> Result<()> {
     let (input, output, log) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let limit = |fd, rights| Limit {
         fd,
@@ -51,6 +52,7 @@ pub fn confine_front(inherited: &Inherited, hand: &Hand, host: &Host) -> Result<
         ),
         limit(inherited.audit.file().as_fd(), &[Right::Write]),
         limit(hand.socket(), &[Right::Read, Right::Write]),
+        limit(lock.descriptor(), &[Right::Flock]),
         Limit {
             fd: sockets.inet.as_fd(),
             rights: &[Right::Ioctl],

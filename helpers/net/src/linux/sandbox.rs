@@ -1,6 +1,7 @@
 //! What is left to this helper's two processes.
 
 use super::Host;
+use crate::lock::HostLock;
 use helper_runtime::pair::Hand;
 use helper_runtime::sandbox::{Capability, Confinement, confine, syscall};
 use helper_runtime::startup::Inherited;
@@ -9,9 +10,10 @@ use std::io::Result;
 /// Interfaces, addresses, routes, rules: all are one capability.
 const CAPABILITIES: &[Capability] = &[Capability::CAP_NET_ADMIN];
 
-/// Beside what every helper may: requests on sockets, checks of the ones that are passed, and the anonymous file in which
+/// Beside what every helper may: requests on sockets, checks of the ones that are passed, the lock, and the anonymous file in which
 /// rules go to the hand.
 const FRONT_CALLS: &[i64] = &[
+    syscall::SYS_flock,
     syscall::SYS_getsockopt,
     syscall::SYS_ioctl,
     syscall::SYS_memfd_create,
@@ -38,7 +40,7 @@ pub const HAND: Confinement<'static> = Confinement {
 ///
 /// # Errors
 /// Where the sandbox could not be made whole.
-pub fn confine_front(_: &Inherited, _: &Hand, _: &Host) -> Result<()> {
+pub fn confine_front(_: &Inherited, _: &Hand, _: &HostLock, _: &Host) -> Result<()> {
     confine(&FRONT)
 }
 
