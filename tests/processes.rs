@@ -267,12 +267,13 @@ fn counting(docker: &Docker, folder: &Path) {
         "run -d --name counting -v {}:/in:ro base sh -c '{script}'",
         folder.display()
     ));
-    eventually("it counts", || {
-        docker
-            .ok("logs --tail 1 counting")
-            .parse::<u32>()
-            .is_ok_and(|n| n > 3)
-    });
+    eventually("it counts", || counted(docker) > 3);
+}
+
+/// How far it has counted.
+fn counted(docker: &Docker) -> u32 {
+    let log = docker.ok("logs --tail 1 counting");
+    log.lines().last().and_then(|line| line.parse().ok()).unwrap_or(0)
 }
 
 /// Nothing is missing between the first line and the last.
@@ -310,13 +311,8 @@ fn a_container_lives_through_the_death_of_the_daemon() {
         "running"
     );
     assert_eq!(docker.ok("exec counting echo here"), "here");
-    let before: u32 = docker.ok("logs --tail 1 counting").parse().unwrap();
-    eventually("it still counts", || {
-        docker
-            .ok("logs --tail 1 counting")
-            .parse::<u32>()
-            .is_ok_and(|now| now > before)
-    });
+    let before = counted(&docker);
+    eventually("it still counts", || counted(&docker) > before);
     // It ends while no daemon is there to see it.
     kill(daemon);
     fs::write(folder.join("go"), "").unwrap();
@@ -328,6 +324,29 @@ fn a_container_lives_through_the_death_of_the_daemon() {
     assert_eq!(docker.ok("run --rm base echo new"), "new");
     engine.stop();
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_exit_code_is_kept_when_the_daemon_dies_right_after_it() {
+    let Some((engine, docker)) = start("the_exit_code_is_kept_when_the_daemon_dies_right_after_it") else {
+        return;
+    };
+    for round in 0..3 {
+        // Much output, so that the daemon is still busy with it when the container has ended.
+        docker.ok(&format!(
+            "run -d --name busy-{round} base sh -c 'sleep 0.5; seq 1 200000; echo last; exit 7'"
+        ));
+        let container = pid_of(&docker, &format!("busy-{round}"));
+        let daemon = engine.child("cellblockd");
+        eventually("it ends", || !container.lives());
+        kill(daemon);
+        successor(&engine, "cellblockd", daemon);
+        eventually("the API answers", || docker.run("ps").code == 0);
+        assert_eq!(docker.ok(&format!("wait busy-{round}")), "7");
+        assert_eq!(docker.ok(&format!("logs --tail 1 busy-{round}")), "last");
+        docker.ok(&format!("rm busy-{round}"));
+    }
+    engine.stop();
 }
 
 fn pid_of(docker: &Docker, name: &str) -> Process {

@@ -1,7 +1,7 @@
 //! Waiting for a container's process through the descriptor that the jail helper gave.
 //!
 //! The only place above the helpers that differs by host: a process descriptor (FreeBSD, pdfork(2)) is waited for with
-//! kqueue(2), the status pipe of a Linux watcher is read. Either can be waited for by whoever holds it, so a new daemon
+//! kqueue(2), the status in a Linux watcher's socket is looked at. Either can be waited for by whoever holds it, so a new daemon
 //! goes on where the old one ended.
 
 #[cfg(target_os = "freebsd")]
@@ -28,17 +28,24 @@ impl WaitStatus {
     }
 }
 
-/// Waits for the end of the process behind an exit descriptor.
+/// Waits for the end of the process behind an exit descriptor. The status stays in it, for the next daemon if this one is killed
+/// before it has written it down.
 ///
 /// # Errors
 /// Where the descriptor gives no status: the watcher itself was killed.
 #[cfg(not(target_os = "freebsd"))]
 pub async fn wait(descriptor: OwnedFd) -> Result<WaitStatus> {
-    use tokio::io::AsyncReadExt;
-    let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(descriptor)?;
+    use rustix::net::{RecvFlags, recv};
+    use tokio::io::Interest;
+    let socket = std::os::unix::net::UnixStream::from(descriptor);
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::UnixStream::from_std(socket)?;
     let mut status = [0u8; 4];
-    pipe.read_exact(&mut status).await?;
-    Ok(WaitStatus(i32::from_le_bytes(status)))
+    let look = || Ok(recv(&socket, &mut status, RecvFlags::PEEK)?.1);
+    match socket.async_io(Interest::READABLE, look).await? {
+        4 => Ok(WaitStatus(i32::from_le_bytes(status))),
+        _ => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// Waits for the end of the process behind a process descriptor.
@@ -107,10 +114,29 @@ mod tests {
     }
 
     #[cfg(not(target_os = "freebsd"))]
+    fn descriptor() -> (OwnedFd, std::os::unix::net::UnixStream) {
+        let (read_end, write_end) = std::os::unix::net::UnixStream::pair().unwrap();
+        (read_end.into(), write_end)
+    }
+
+    #[cfg(not(target_os = "freebsd"))]
     #[tokio::test]
-    async fn a_pipe_that_ends_without_a_status_is_an_error() {
-        let (read_end, write_end) = rustix::pipe::pipe().unwrap();
+    async fn a_descriptor_that_ends_without_a_status_is_an_error() {
+        let (read_end, write_end) = descriptor();
         drop(write_end);
         assert!(wait(read_end).await.is_err());
+    }
+
+    #[cfg(not(target_os = "freebsd"))]
+    #[tokio::test]
+    async fn a_status_can_be_waited_for_twice() {
+        use std::io::Write;
+        let (read_end, mut write_end) = descriptor();
+        let kept = read_end.try_clone().unwrap();
+        let first = tokio::spawn(wait(read_end));
+        write_end.write_all(&(7i32 << 8).to_le_bytes()).unwrap();
+        drop(write_end);
+        assert_eq!(first.await.unwrap().unwrap().exit_code(), 7);
+        assert_eq!(wait(kept).await.unwrap().exit_code(), 7);
     }
 }

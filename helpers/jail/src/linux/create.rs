@@ -96,7 +96,7 @@ impl Watcher<'_> {
         // Until the jail is on record the watcher ends with the hand: one that went on alone would put a jail on record after
         // the next hand has listed and removed what there was.
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        let (exit, tell_exit) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (exit, tell_exit) = watch::exit_descriptor()?;
         let (go, tell_go) = pipe_with(PipeFlags::CLOEXEC)?;
         let network = match self.spec.network {
             Network::Own => sys::NETWORK,

@@ -7,7 +7,6 @@ use crate::report::{self, Report};
 use protocol::jail::ProcessSpec;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, waitpid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use std::io::{Error, Result};
@@ -17,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 pub(super) fn launch(first: &Process, process: &ProcessSpec, streams: Vec<OwnedFd>) -> Answer<Launched> {
     let failed = |error: Error| HelperError::system("enter", &error);
     let (news, report) = report::open().map_err(failed)?;
-    let (exit, tell_exit) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+    let (exit, tell_exit) = watch::exit_descriptor().map_err(failed)?;
     let keep: Vec<_> = streams
         .iter()
         .map(AsRawFd::as_raw_fd)

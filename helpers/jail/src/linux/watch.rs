@@ -4,6 +4,7 @@ use super::processes::Process;
 use super::records::Record;
 use super::sys;
 use protocol::{Answer, ErrorCode, HelperError};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, WaitOptions, setsid, wait, waitpid};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::fs::File;
@@ -19,6 +20,18 @@ pub(super) fn become_watcher() -> Result<()> {
     sys::wait_for_children()?;
     setsid()?;
     Ok(rustix::thread::set_name(c"cellblock-watch")?)
+}
+
+/// The two ends by which a watcher tells how its process ended. A socket, because what is in it can be read again and again
+/// (`MSG_PEEK`, recv(2)): the status is not lost with a daemon that was killed after it had read it.
+pub(super) fn exit_descriptor() -> Result<(OwnedFd, OwnedFd)> {
+    let pair = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok(pair)
 }
 
 /// Waits for the process's end and delivers its wait status as four bytes. The watcher has nothing else to do from here
