@@ -118,6 +118,7 @@ fn assemble(
         finished_ns: 0,
         exit_code: 0,
         error: String::new(),
+        over: None,
         exits: 0,
         endpoint: None,
     })

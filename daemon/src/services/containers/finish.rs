@@ -34,6 +34,10 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
         return;
     };
     let container = Arc::clone(&view.borrow());
+    // Taking away begins with the descriptors that the exit code came from.
+    if let Err(error) = deps.change(id, Event::Over { exit_code }).await {
+        tracing::error!(%error, container = id, "an exit code was not recorded");
+    }
     tear_down(deps, by, &container).await;
     let container = match deps.change(id, Event::Ended { exit_code }).await {
         Ok(container) => container,

@@ -43,6 +43,9 @@ pub struct Container {
     pub finished_ns: i64,
     /// Exit code of the last run.
     pub exit_code: i64,
+    /// Exit code of the run that is over, while what it used is being taken away.
+    #[serde(default)]
+    pub over: Option<i64>,
     /// Why the last start failed.
     pub error: String,
     /// How often it ended; tells a waiter that a run is over.
@@ -154,7 +157,13 @@ pub enum Event {
         /// 126, 127 or 128.
         exit_code: i64,
     },
-    /// Its first process ended.
+    /// Its first process ended. It still counts as running until what it used is taken away, but a daemon killed meanwhile leaves
+    /// the exit code to the next one.
+    Over {
+        /// Its exit code.
+        exit_code: i64,
+    },
+    /// Its run ended, and nothing of it is left.
     Ended {
         /// Its exit code.
         exit_code: i64,
@@ -238,10 +247,17 @@ impl Container {
                 self.exit_code = exit_code;
                 self.exits += 1;
             }
+            Event::Over { exit_code } => {
+                if !self.is_running() {
+                    return Err(Refusal::NotRunning);
+                }
+                self.over = Some(exit_code);
+            }
             Event::Ended { exit_code } => {
                 if !self.is_running() {
                     return Err(Refusal::NotRunning);
                 }
+                self.over = None;
                 self.phase = Phase::Exited;
                 self.finished_ns = now_ns;
                 self.exit_code = exit_code;
@@ -296,6 +312,7 @@ pub(crate) mod tests {
             started_ns: 0,
             finished_ns: 0,
             exit_code: 0,
+            over: None,
             error: String::new(),
             exits: 0,
             endpoint: None,
@@ -312,6 +329,7 @@ pub(crate) mod tests {
             exit_code: 127,
         };
         let ended = Event::Ended { exit_code: 3 };
+        let over = Event::Over { exit_code: 3 };
         let table = [
             (Created, started.clone(), Ok(running)),
             (Created, failed.clone(), Ok(Created)),
@@ -320,10 +338,12 @@ pub(crate) mod tests {
             (running, started.clone(), Err(Refusal::Running)),
             (running, failed.clone(), Err(Refusal::Running)),
             (running, ended.clone(), Ok(Exited)),
+            (running, over.clone(), Ok(running)),
             (running, Event::RemovalBegan, Err(Refusal::Running)),
             (Exited, started.clone(), Ok(running)),
             (Exited, failed.clone(), Ok(Exited)),
             (Exited, ended.clone(), Err(Refusal::NotRunning)),
+            (Exited, over, Err(Refusal::NotRunning)),
             (Exited, Event::RemovalBegan, Ok(Removing)),
             (Removing, started.clone(), Err(Refusal::Removing)),
             (Removing, ended, Err(Refusal::NotRunning)),

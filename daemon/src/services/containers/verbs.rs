@@ -399,7 +399,8 @@ impl Containers {
 
     /// A container ran when the daemon ended and nothing is left of it: its exit code is not known.
     pub(crate) async fn lost(&self, by: &Principal, container: &Container) {
-        finish::ended(&self.0, by, &container.id, EXIT_CODE_UNKNOWN).await;
+        let exit_code = container.over.unwrap_or(EXIT_CODE_UNKNOWN);
+        finish::ended(&self.0, by, &container.id, exit_code).await;
     }
 
     /// Finishes a removal that an earlier daemon began.
