@@ -31,8 +31,11 @@ pub enum Request {
         mac: [u8; 6],
         /// Largest packet, in bytes; 68 to 65535.
         mtu: u16,
+        /// Whether the host's end exchanges no frames with the bridge's other isolated members.
+        isolated: bool,
     },
-    /// Sets addresses and the default route inside a jail, brings its loopback up. The sockets that the jail helper made
+    /// Sets addresses and the default routes inside a jail, brings its loopback up. A default route of the same family that is
+    /// there already is replaced. The sockets that the jail helper made
     /// inside come along: on Linux one (AF_INET, datagram), on FreeBSD two (AF_INET datagram, then PF_ROUTE raw, because
     /// no route can be set through the first there).
     ConfigureInside {
@@ -67,6 +70,16 @@ pub enum Request {
     },
     /// The address families and prefixes that the host routes now, so that the daemon's pools avoid them.
     HostPrefixes,
+    /// A socket of the host's network, bound to an address that a port is published at; a TCP socket listens. It comes with
+    /// the answer.
+    BindPort {
+        /// Transport.
+        protocol: Transport,
+        /// The host's address; unspecified means every address of its family.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
 }
 
 /// An address with its prefix length.
@@ -87,6 +100,10 @@ pub struct RuleSet {
     pub subnets: Bounded<AddressPrefix, ADDRESSES_MAX>,
     /// Whether containers reach the outside through address translation.
     pub masquerade: bool,
+    /// Whether nothing passes between the network and the outside.
+    pub internal: bool,
+    /// Whether the network's members reach each other.
+    pub members_talk: bool,
     /// Published ports.
     pub ports: Bounded<PortRule, PORT_RULES_MAX>,
 }

@@ -20,5 +20,8 @@ mod folder;
 mod images;
 mod lifecycle;
 mod network;
+mod network_names;
+mod network_ports;
+mod network_user;
 mod run;
 mod streams;

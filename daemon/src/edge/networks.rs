@@ -1,73 +1,102 @@
-//! `/networks`: the predefined ones can be seen. User-defined networks come with an issue of their own.
+//! `/networks`: list, inspect, create, connect, disconnect, remove, prune.
 
 use super::State;
-use super::body::json;
+use super::body::{JsonBody, empty, json};
 use super::error::ApiError;
 use super::params::{Params, Read};
-use crate::services::containers::{Container, Endpoint};
-use crate::services::networks::Network;
+use crate::services::containers::inspect::mac_text;
+use crate::services::networks::{Endpoint, Network, Subnet};
 use crate::services::{Failure, clock};
 use axum::Router;
 use axum::extract::{Extension, Path, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use docker_api::networks::{EndpointResource, Ipam, IpamConfig, NetworkInspect};
+use docker_api::error::SEVERAL_UNTIL;
+use docker_api::filters::Filters;
+use docker_api::networks::{
+    EndpointResource, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse,
+    NetworkDisconnectRequest, NetworkInspect, NetworksPruneReport,
+};
+use docker_api::timestamps;
 use protocol::Principal;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/networks", get(list))
         .route("/networks/create", post(create))
-        .route("/networks/{id}", get(inspect))
+        .route("/networks/prune", post(prune))
+        .route("/networks/{id}", get(inspect).delete(remove))
+        .route("/networks/{id}/connect", post(connect))
+        .route("/networks/{id}/disconnect", post(disconnect))
 }
 
-async fn list(Shared(state): Shared<State>, params: Params) -> Result<Response, ApiError> {
+async fn list(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    params: Params,
+) -> Result<Response, ApiError> {
     let filters = params.filters()?;
     let accepted = ["driver", "id", "label", "name", "scope", "type", "dangling"];
-    filters
-        .accept_only(&accepted)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let bad = |error: docker_api::filters::FilterError| ApiError::bad_request(error.to_string());
+    filters.accept_only(&accepted).map_err(bad)?;
+    if let Some(wrong) = filters
+        .values("type")
+        .find(|kind| !matches!(*kind, "builtin" | "custom"))
+    {
+        return Err(ApiError::bad_request(format!("invalid filter: 'type'='{wrong}'")));
+    }
+    let dangling = filters
+        .contains("dangling")
+        .then(|| filters.boolean("dangling", false))
+        .transpose()
+        .map_err(bad)?;
+    let networks = state.networks.all(&by);
+    let is_dangling =
+        |network: &Network| network.tenant.is_some() && state.networks.members(network).is_empty();
+    let chosen = networks
+        .iter()
+        .filter(|network| matches(network, &filters))
+        .filter(|network| dangling.is_none_or(|wanted| is_dangling(network) == wanted));
+    let shown: Vec<NetworkInspect> = chosen.map(|network| shown(&state, network)).collect();
+    Ok(json(StatusCode::OK, &shown))
+}
+
+fn matches(network: &Network, filters: &Filters) -> bool {
     let any =
         |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
-    let networks = state.networks.all();
-    let chosen = networks.iter().filter(|network| {
-        any("name", &|wanted| network.name.contains(wanted))
-            && any("id", &|wanted| network.id.starts_with(wanted))
-            && any("driver", &|wanted| network.driver == wanted)
-            && any("scope", &|wanted| wanted == "local")
-            && any("type", &|wanted| wanted == "builtin")
-            && any("dangling", &|wanted| !docker_api::query::truthy(wanted))
-            && !filters.contains("label")
-    });
-    Ok(json(
-        StatusCode::OK,
-        &chosen.map(|network| shown(&state, network)).collect::<Vec<_>>(),
-    ))
+    let kind = if network.tenant.is_none() {
+        "builtin"
+    } else {
+        "custom"
+    };
+    any("name", &|wanted| {
+        network
+            .name
+            .contains(wanted.trim_start_matches('^').trim_end_matches('$'))
+    }) && any("id", &|wanted| network.id.contains(wanted))
+        && any("driver", &|wanted| network.driver == wanted)
+        && any("scope", &|wanted| wanted == "local")
+        && any("type", &|wanted| wanted == kind)
+        && filters.matches_pairs("label", &network.labels)
 }
 
 async fn inspect(
     Shared(state): Shared<State>,
     Extension(by): Extension<Principal>,
     Path(id): Path<String>,
+    params: Params,
 ) -> Result<Response, ApiError> {
-    let network = state.networks.find(&id)?;
-    let on_it = |container: &Arc<Container>| {
-        let endpoint = container
-            .endpoint
-            .as_ref()
-            .filter(|endpoint| endpoint.network_id == network.id)?;
-        Some((container.id.clone(), endpoint_resource(&container.name, endpoint)))
-    };
-    let containers = state
-        .containers
-        .all(&by)
-        .await?
-        .iter()
-        .filter_map(on_it)
+    if !matches!(params.text("scope"), "" | "local") {
+        return Err(Failure::NotFound(format!("network {id} not found")).into());
+    }
+    let network = state.networks.find(&by, &id)?;
+    let members = state.networks.members(&network).into_iter();
+    let containers = members
+        .map(|(id, name, endpoint)| (id, endpoint_resource(&name, &endpoint)))
         .collect();
     Ok(json(
         StatusCode::OK,
@@ -78,60 +107,172 @@ async fn inspect(
     ))
 }
 
-fn endpoint_resource(name: &str, endpoint: &Endpoint) -> EndpointResource {
-    EndpointResource {
-        name: name.to_owned(),
-        endpoint_id: endpoint.endpoint_id.clone(),
-        mac_address: endpoint.mac.map(|byte| format!("{byte:02x}")).join(":"),
-        ipv4_address: format!("{}/{}", endpoint.address, endpoint.prefix_bits),
-        ipv6_address: String::new(),
+async fn create(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    JsonBody(request): JsonBody<NetworkCreateRequest>,
+) -> Result<Response, ApiError> {
+    let network = to_the_end(async move { state.networks.create(&by, request).await }).await?;
+    let made = NetworkCreateResponse {
+        id: network.id,
+        warning: String::new(),
+    };
+    Ok(json(StatusCode::CREATED, &made))
+}
+
+async fn remove(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    to_the_end(async move { state.networks.remove(&by, &id).await }).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn connect(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<NetworkConnectRequest>,
+) -> Result<Response, ApiError> {
+    state.containers.connect(&by, &id, request).await?;
+    Ok(empty(StatusCode::OK))
+}
+
+async fn disconnect(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<NetworkDisconnectRequest>,
+) -> Result<Response, ApiError> {
+    state.containers.disconnect(&by, &id, &request.container).await?;
+    Ok(empty(StatusCode::OK))
+}
+
+async fn prune(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let filters = params.filters()?;
+    filters
+        .accept_only(&["label", "label!", "until"])
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let until = until(&filters)?;
+    let mut deleted = Vec::new();
+    for network in state.networks.all(&by) {
+        let unwanted = filters.contains("label!") && filters.matches_pairs("label!", &network.labels);
+        let is_used = network.tenant.is_none() || !state.networks.members(&network).is_empty();
+        if is_used
+            || until.is_some_and(|until| i128::from(network.created_ns) > until)
+            || unwanted
+            || !filters.matches_pairs("label", &network.labels)
+        {
+            continue;
+        }
+        match state.networks.remove(&by, &network.id).await {
+            Ok(()) => deleted.push(network.name),
+            Err(error) => tracing::warn!(%error, network = network.name, "not pruned"),
+        }
+    }
+    let reclaimed = BTreeMap::from([("reclaimed".to_owned(), "0".to_owned())]);
+    state.bus.publish("network", "prune", "", reclaimed);
+    let report = NetworksPruneReport {
+        networks_deleted: Some(deleted).filter(|names| !names.is_empty()),
+    };
+    Ok(json(StatusCode::OK, &report))
+}
+
+/// Nanoseconds since 1970.
+fn until(filters: &Filters) -> Result<Option<i128>, ApiError> {
+    let mut values = filters.values("until");
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(ApiError::bad_request(SEVERAL_UNTIL)),
+        (Some(text), None) => timestamps::parse_flexible(text, OffsetDateTime::now_utc())
+            .map(|until| Some(until.unix_timestamp_nanos()))
+            .map_err(|error| ApiError::bad_request(error.to_string())),
     }
 }
 
-/// What dockerd shows of its default bridge, as far as it holds here.
-fn options(state: &State, network: &Network) -> BTreeMap<String, String> {
-    let own = |(name, value): (&str, &str)| (format!("com.docker.network.{name}"), value.to_owned());
-    let Some(bridge) = state.networks.bridge_name(network) else {
-        return BTreeMap::new();
-    };
-    let options = [
-        ("bridge.default_bridge", "true"),
-        ("bridge.enable_icc", "true"),
-        ("bridge.enable_ip_masquerade", "true"),
-        ("bridge.name", bridge.as_str()),
-        ("driver.mtu", "1500"),
-    ];
-    options.map(own).into()
+/// Goes on when the client hangs up: half a network helps nobody.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let gone = |_| Err(Failure::Unavailable("the daemon is ending".to_owned()));
+    tokio::spawn(work).await.unwrap_or_else(gone)
 }
 
-async fn create() -> ApiError {
-    Failure::Unsupported("user-defined networks are not supported by cellblock yet".to_owned()).into()
+fn endpoint_resource(name: &str, endpoint: &Endpoint) -> EndpointResource {
+    let address = |ipv6: bool| {
+        let place = endpoint.place(ipv6);
+        place
+            .map(|place| format!("{}/{}", place.address, place.prefix_bits))
+            .unwrap_or_default()
+    };
+    EndpointResource {
+        name: name.to_owned(),
+        endpoint_id: endpoint.endpoint_id.clone(),
+        mac_address: mac_text(endpoint.mac),
+        ipv4_address: address(false),
+        ipv6_address: address(true),
+    }
+}
+
+/// A network's options as they were given; of the default bridge what dockerd shows, as far as it holds here.
+fn options(state: &State, network: &Network) -> BTreeMap<String, String> {
+    let own = |(name, value): (&str, &str)| (format!("com.docker.network.{name}"), value.to_owned());
+    match state.networks.bridge_name(network) {
+        Some(bridge) if network.is_default() => [
+            ("bridge.default_bridge", "true"),
+            ("bridge.enable_icc", "true"),
+            ("bridge.enable_ip_masquerade", "true"),
+            ("bridge.host_binding_ipv4", "0.0.0.0"),
+            ("bridge.name", bridge.as_str()),
+            ("driver.mtu", "1500"),
+        ]
+        .map(own)
+        .into(),
+        Some(_) | None => network.options.clone(),
+    }
+}
+
+fn ipam_config(subnet: &Subnet) -> IpamConfig {
+    let auxiliary = subnet.auxiliary.iter();
+    let auxiliary: BTreeMap<String, String> = auxiliary
+        .map(|(name, address)| (name.clone(), address.to_string()))
+        .collect();
+    IpamConfig {
+        subnet: subnet.net.to_string(),
+        ip_range: subnet.range.map(|range| range.to_string()).unwrap_or_default(),
+        // dockerd shows what was asked for, or all that it chose itself.
+        gateway: (subnet.gateway_given || !subnet.given)
+            .then(|| subnet.gateway.to_string())
+            .unwrap_or_default(),
+        auxiliary_addresses: Some(auxiliary).filter(|addresses| !addresses.is_empty()),
+    }
 }
 
 fn shown(state: &State, network: &Network) -> NetworkInspect {
-    let config = network.subnet.map(|subnet| {
-        vec![IpamConfig {
-            subnet: subnet.to_string(),
-            gateway: subnet
-                .hosts()
-                .next()
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            ..IpamConfig::default()
-        }]
-    });
     NetworkInspect {
         name: network.name.clone(),
         id: network.id.clone(),
         created: clock::text(network.created_ns),
         scope: "local".to_owned(),
         driver: network.driver.clone(),
-        enable_ipv4: true,
+        enable_ipv4: network.has_ipv4(),
+        enable_ipv6: network.has_ipv6(),
+        internal: network.internal,
+        attachable: network.attachable,
+        containers: Some(BTreeMap::new()),
+        labels: Some(network.labels.clone()),
         options: Some(options(state, network)),
         ipam: Ipam {
             driver: "default".to_owned(),
-            options: None,
-            config,
+            options: network.ipam_options.clone(),
+            config: network
+                .is_bridge()
+                .then(|| network.subnets.iter().map(ipam_config).collect()),
         },
         ..NetworkInspect::default()
     }

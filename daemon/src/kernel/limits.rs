@@ -83,3 +83,25 @@ pub const UNMOUNT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long to wait before a busy mount point is tried again.
 pub const UNMOUNT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Connections, or UDP clients, through one published port's proxy at once. Each connection takes two descriptors; what comes from
+/// outside does not take this way.
+pub const PROXY_CONNECTIONS_MAX: usize = 512;
+
+/// Bytes of one datagram: the most that UDP's length field can say.
+pub const PROXY_DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// How long a UDP client's path is kept after its last datagram: dockerd's proxy keeps it 90 seconds.
+pub const PROXY_FLOW_IDLE: Duration = Duration::from_secs(90);
+
+/// Bytes of one DNS message: the most that its length over TCP can say.
+pub const DNS_MESSAGE_BYTES_MAX: usize = 65_535;
+
+/// Questions, or connections, that one network's name server answers at once; askers repeat what is lost.
+pub const DNS_QUESTIONS_MAX: usize = 256;
+
+/// How long another name server may take: resolvers in containers wait five seconds in all.
+pub const DNS_UPSTREAM_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a connection to a name server may be silent.
+pub const DNS_CONNECTION_IDLE: Duration = Duration::from_secs(10);

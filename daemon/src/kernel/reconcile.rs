@@ -32,7 +32,7 @@ pub(super) async fn reconcile(kernel: &Kernel, mut kept: Kept) {
         );
     }
     report("jails", remove_stray_jails(kernel, &running).await);
-    report("links", remove_stray_links(kernel, &running).await);
+    report("links", remove_stray_links(kernel, &containers, &running).await);
     report("mounts", remove_stray_mounts(kernel, &running).await);
     let known: BTreeSet<String> = containers.iter().map(|container| container.id.clone()).collect();
     report("datasets", remove_stray_datasets(kernel, &known).await);
@@ -81,10 +81,17 @@ async fn remove_stray_jails(kernel: &Kernel, running: &BTreeSet<String>) -> Resu
     Ok(())
 }
 
-async fn remove_stray_links(kernel: &Kernel, running: &BTreeSet<String>) -> Result<(), Failure> {
-    let used: BTreeSet<String> = running
+async fn remove_stray_links(
+    kernel: &Kernel,
+    containers: &[Arc<Container>],
+    running: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    let used: BTreeSet<String> = containers
         .iter()
-        .filter_map(|id| naming::endpoint_interface(&kernel.installation, id).ok())
+        .filter(|container| running.contains(&container.id))
+        .flat_map(|container| &container.attachments)
+        .filter_map(|attachment| attachment.endpoint.as_ref())
+        .filter_map(|endpoint| naming::endpoint_interface(&kernel.installation, &endpoint.endpoint_id).ok())
         .map(|name| name.as_str().to_owned())
         .collect();
     let ours = naming::endpoint_interface(&kernel.installation, "")?;

@@ -51,6 +51,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
     let networks = Networks::start(
         &store,
         helpers.clone(),
+        bus.clone(),
         installation.clone(),
         settings.bridge_subnet,
     )

@@ -59,12 +59,12 @@ pub fn jail(id: &str) -> Result<JailName, BadName> {
     JailName::new(id)
 }
 
-/// The host's end of a container's link: `cb`, four digits of the installation, `e`, eight of the container.
+/// The host's end of a container's link: `cb`, four digits of the installation, `e`, eight of the endpoint.
 ///
 /// # Errors
 /// Where an id is not hexadecimal.
-pub fn endpoint_interface(installation: &str, container: &str) -> Result<InterfaceName, BadName> {
-    InterfaceName::new(format!("cb{}e{}", cut(installation, 4), cut(container, 8)))
+pub fn endpoint_interface(installation: &str, endpoint: &str) -> Result<InterfaceName, BadName> {
+    InterfaceName::new(format!("cb{}e{}", cut(installation, 4), cut(endpoint, 8)))
 }
 
 /// A network's bridge.

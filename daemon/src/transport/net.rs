@@ -24,6 +24,17 @@ impl Net {
         }
     }
 
+    /// The socket of a `BindPort`.
+    ///
+    /// # Errors
+    /// `AddressInUse`, `Unsupported`, what the helper refuses, or see [`TransportError`].
+    pub async fn bind(&self, by: &Principal, request: Request) -> Result<OwnedFd> {
+        match self.0.ask(by, request, Vec::new()).await? {
+            (Response::Done, fds) => fds.into_iter().next().ok_or_else(|| self.0.confused()),
+            (Response::Interfaces(_) | Response::Prefixes(_), _) => Err(self.0.confused()),
+        }
+    }
+
     /// Removes an interface of ours; one that is gone counts as removed.
     ///
     /// # Errors

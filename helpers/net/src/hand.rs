@@ -1,22 +1,31 @@
-//! The process that loads rules: it runs nft(8) or pfctl(8), and nothing else.
+//! The process that loads rules and binds published ports: it runs nft(8) or pfctl(8), and nothing else.
 //!
 //! The front is in a sandbox that cannot execute anything. It passes the text of the rules as an anonymous file and the
 //! name of the rule set; the program, its arguments and its empty environment are fixed here.
 
-use crate::host;
+use crate::{host, policy};
 use helper_runtime::order::Order;
 use helper_runtime::pair::{Done, Hand, Orders};
 use protocol::names::AnchorName;
+use protocol::net::Transport;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, listen, socket_with, sockopt};
 use std::fs::File;
 use std::io::{Error, Read, Result, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// The only operation: replace the rules of the set in text 0 by the file that comes along.
+/// Replace the rules of the set in text 0 by the file that comes along.
 const LOAD: u32 = 1;
+/// Bind a socket of the kind in number 0 to the address in text 0.
+const BIND: u32 = 2;
+
+/// Connections that wait to be accepted: what Linux allows since 5.4 (SOMAXCONN, listen(2)); FreeBSD cuts it to its own.
+const BACKLOG: i32 = 4096;
 
 /// How long the program may take: loading a thousand ports takes a fraction of a second, and the daemon gives up later.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(10);
@@ -46,9 +55,83 @@ pub fn replace_rules(hand: &Hand, anchor: &AnchorName, text: &str) -> Answer<()>
 /// What breaks the connection to the front.
 pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
     while let Some((order, fds)) = orders.next()? {
-        orders.answer(load(&order, fds, outer).map(|()| Done::default()))?;
+        let done = match order.operation {
+            BIND => bind(&order, &fds),
+            _ => load(&order, fds, outer).map(|()| Done::default()),
+        };
+        orders.answer(done)?;
     }
     Ok(())
+}
+
+/// The front's side: a socket at a published port.
+///
+/// # Errors
+/// `AddressInUse` where another program has the port, `Unsupported` where this host has no such address.
+pub fn bind_port(hand: &Hand, protocol: Transport, address: SocketAddr) -> Answer<OwnedFd> {
+    let mut order = Order::new(BIND);
+    order.numbers[0] = u64::from(protocol == Transport::Udp);
+    order
+        .set_text(0, &address.to_string())
+        .map_err(|bad| HelperError::new(ErrorCode::Refused, bad.0))?;
+    let done = hand.call(&order, &[])?;
+    let none = || HelperError::new(ErrorCode::System, "no socket came back");
+    done.fds.into_iter().next().ok_or_else(none)
+}
+
+fn bind(order: &Order, fds: &[OwnedFd]) -> Answer<Done> {
+    let refuse = |why: &str| HelperError::new(ErrorCode::Refused, why);
+    let text = order.text(0).map_err(|bad| refuse(bad.0))?;
+    let address: SocketAddr = text.parse().map_err(|_| refuse("not an address"))?;
+    if !fds.is_empty() {
+        return Err(HelperError::new(
+            ErrorCode::BadDescriptors,
+            "nothing comes with this order",
+        ));
+    }
+    policy::bind_fits(address.ip(), address.port())?;
+    let socket = bound(order.numbers[0] == 1, address).map_err(|errno| {
+        let code = match errno {
+            Errno::ADDRINUSE => ErrorCode::AddressInUse,
+            Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL => ErrorCode::Unsupported,
+            _ => ErrorCode::System,
+        };
+        HelperError {
+            code,
+            ..HelperError::system("binding a port", &errno.into())
+        }
+    })?;
+    Ok(Done {
+        fds: vec![socket],
+        ..Done::default()
+    })
+}
+
+fn bound(udp: bool, address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let kind = if udp {
+        SocketType::DGRAM
+    } else {
+        SocketType::STREAM
+    };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if !udp {
+        // Connections of a proxy that ended linger on the port; they are nobody's.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    if !udp {
+        listen(&socket, BACKLOG)?;
+    }
+    Ok(socket)
 }
 
 fn load(order: &Order, fds: Vec<OwnedFd>, outer: &str) -> Answer<()> {
@@ -154,11 +237,41 @@ mod tests {
                 .collect::<Vec<OwnedFd>>()
         };
         let code = |order: &Order, fds| load(order, fds, "cellblock").unwrap_err().code;
-        assert_eq!(code(&Order::new(2), files(1)), ErrorCode::Refused);
+        assert_eq!(code(&Order::new(3), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor("../all"), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor(""), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor("net1"), files(0)), ErrorCode::BadDescriptors);
         assert_eq!(code(&anchor("net1"), files(2)), ErrorCode::BadDescriptors);
+    }
+
+    #[test]
+    fn a_port_is_bound_once_and_never_for_a_bad_order() {
+        let order = |text: &str| {
+            let mut order = Order::new(BIND);
+            order.set_text(0, text).unwrap();
+            order
+        };
+        let code = |text: &str| bind(&order(text), &[]).map(|_| ()).map_err(|error| error.code);
+        let refused = Err(ErrorCode::Refused);
+        for bad in [
+            "",
+            "zz",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "224.0.0.1:80",
+            "255.255.255.255:80",
+        ] {
+            assert_eq!(code(bad), refused, "{bad}");
+        }
+        // An address of documentation (RFC 5737) that no host has.
+        assert_eq!(code("192.0.2.1:8080"), Err(ErrorCode::Unsupported));
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap().to_string();
+        assert_eq!(code(&address), Err(ErrorCode::AddressInUse));
+        drop(free);
+        let done = bind(&order(&address), &[]).unwrap();
+        assert_eq!(done.fds.len(), 1);
+        assert_eq!(code(&address), Err(ErrorCode::AddressInUse));
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub fn judge(request: &Request) -> Answer<()> {
             inner: _,
             mac,
             mtu,
+            isolated: _,
         } => {
             mtu_fits(*mtu)?;
             if bridge == host_end {
@@ -101,6 +102,11 @@ pub fn judge(request: &Request) -> Answer<()> {
             gateways_fit(gateways.as_slice(), addresses.as_slice())
         }
         Request::LoadRules { anchor: _, rules } => rules_fit(rules),
+        Request::BindPort {
+            protocol: _,
+            address,
+            port,
+        } => bind_fits(*address, *port),
         Request::RemoveInterface { interface: _ }
         | Request::ClearRules { anchor: _ }
         | Request::List { after: _ }
@@ -206,6 +212,20 @@ fn gateways_fit(gateways: &[IpAddr], addresses: &[AddressPrefix]) -> Answer<()> 
     Ok(())
 }
 
+/// What may be published may be bound. The hand judges this again.
+///
+/// # Errors
+/// `Refused` for port 0 and for group addresses.
+pub fn bind_fits(address: IpAddr, port: u16) -> Answer<()> {
+    if port == 0 {
+        return refuse("port 0 cannot be published");
+    }
+    if address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return refuse("a port is published at a group address");
+    }
+    Ok(())
+}
+
 fn rules_fit(rules: &RuleSet) -> Answer<()> {
     let subnets = rules.subnets.as_slice();
     subnets.iter().try_for_each(|subnet| prefix_fits(*subnet))?;
@@ -290,6 +310,7 @@ mod tests {
             inner,
             mac,
             mtu: 1500,
+            isolated: false,
         }
     }
 
@@ -318,6 +339,8 @@ mod tests {
             bridge: name("cbbr0"),
             subnets: prefixes(subnets),
             masquerade: true,
+            internal: false,
+            members_talk: true,
             ports,
         };
         Request::LoadRules {

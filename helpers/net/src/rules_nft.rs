@@ -6,7 +6,7 @@
 //! - `postrouting`: what leaves the network leaves with the host's address. A container that reaches its own network
 //!   through a published port does too, else the answer would not come back through the host.
 //! - `forward`: into the network come answers, published ports and its own members; nothing else, and so nothing from
-//!   another container network. Other tables of this host may still drop what this one accepts.
+//!   another container network. Out of an internal network goes nothing. Other tables of this host may still drop what this one accepts.
 //!
 //! A container reaches itself through a published port only where the host does not filter bridged frames
 //! (`bridge-nf-call-iptables`): else the frame would have to leave the bridge where it came in.
@@ -114,12 +114,17 @@ fn postrouting(rules: &RuleSet) -> Vec<String> {
 
 fn forward(rules: &RuleSet) -> Vec<String> {
     let bridge = &rules.bridge;
-    vec![
+    let among_members = if rules.members_talk { "accept" } else { "drop" };
+    let mut lines = vec![
         format!("oifname \"{bridge}\" ct state established,related accept"),
         format!("oifname \"{bridge}\" ct status dnat accept"),
-        format!("oifname \"{bridge}\" iifname \"{bridge}\" accept"),
+        format!("oifname \"{bridge}\" iifname \"{bridge}\" {among_members}"),
         format!("oifname \"{bridge}\" drop"),
-    ]
+    ];
+    if rules.internal {
+        lines.insert(0, format!("iifname \"{bridge}\" oifname != \"{bridge}\" drop"));
+    }
+    lines
 }
 
 fn family(address: IpAddr) -> &'static str {
@@ -153,6 +158,8 @@ pub(crate) mod tests {
             bridge: InterfaceName::new("cbbr0").unwrap(),
             subnets: Bounded::new(subnets.iter().map(prefix).collect()).unwrap(),
             masquerade,
+            internal: false,
+            members_talk: true,
             ports: Bounded::new(ports).unwrap(),
         }
     }
@@ -222,6 +229,22 @@ table inet cellblock_net-1 {
         );
         assert!(!text.contains("oifname != \"cbbr0\" masquerade"), "{text}");
         assert!(text.contains("chain published {\n\t}"), "{text}");
+    }
+
+    #[test]
+    fn nothing_leaves_an_internal_network_and_silent_members_do_not_talk() {
+        let mut rules = rules(&[("172.18.0.1", 16)], false, vec![]);
+        assert!(!load("cellblock", &anchor(), &rules).contains("iifname \"cbbr0\" oifname"));
+        (rules.internal, rules.members_talk) = (true, false);
+        let text = load("cellblock", &anchor(), &rules);
+        assert!(
+            text.contains("iifname \"cbbr0\" oifname != \"cbbr0\" drop"),
+            "{text}"
+        );
+        assert!(
+            text.contains("oifname \"cbbr0\" iifname \"cbbr0\" drop"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
     lines.extend(ports.iter().flat_map(|port| hairpin(rules, port)));
     lines.extend(ports.iter().map(|port| redirect(port)));
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
-        format!("pass in quick on {bridge} {family} from {subnet} to ! (self)")
+        let verdict = if rules.internal { "block drop" } else { "pass" };
+        format!("{verdict} in quick on {bridge} {family} from {subnet} to ! (self)")
     }));
     lines.extend(ports.iter().map(|port| admit(rules, port)));
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
@@ -168,6 +169,18 @@ block drop out quick on cbbr0
     fn a_network_without_masquerade_translates_no_source_on_its_way_out() {
         let text = load(&rules(&[("172.18.0.1", 16)], false, vec![]), &["em0".to_owned()]);
         assert!(!text.contains("nat on em0"), "{text}");
+    }
+
+    #[test]
+    fn nothing_leaves_an_internal_network() {
+        let mut rules = rules(&[("172.18.0.1", 16)], false, vec![]);
+        rules.internal = true;
+        let text = load(&rules, &["em0".to_owned()]);
+        assert!(
+            text.contains("block drop in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)"),
+            "{text}"
+        );
+        assert!(!text.contains("pass in"), "{text}");
     }
 
     #[test]

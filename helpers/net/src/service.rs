@@ -1,6 +1,6 @@
 //! One request in, one answer out: judged by the policy, then done by the host or by the hand.
 
-use crate::hand::replace_rules;
+use crate::hand::{self, replace_rules};
 use crate::host::{self, Host};
 use crate::lock::HostLock;
 use crate::{policy, prefix};
@@ -12,6 +12,7 @@ use protocol::names::{Bounded, InnerInterfaceName, InterfaceName, Label, Text};
 use protocol::net::{AddressPrefix, Request, Response};
 use protocol::{Answer, ErrorCode, HelperError};
 use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// What a host says of itself. What else runs here is not this helper's to know, so it claims nothing.
@@ -44,6 +45,8 @@ pub struct Endpoint<'a> {
     pub mac: [u8; 6],
     /// Largest packet, in bytes.
     pub mtu_bytes: u16,
+    /// Whether it is kept from the bridge's other isolated members.
+    pub isolated: bool,
 }
 
 /// The helper at work.
@@ -135,11 +138,31 @@ impl Service for Net {
             Request::ClearRules { anchor } => ("clear-rules", anchor.to_string()),
             Request::List { .. } => ("list", String::new()),
             Request::HostPrefixes => ("host-prefixes", String::new()),
+            Request::BindPort {
+                protocol,
+                address,
+                port,
+            } => (
+                "bind-port",
+                format!("{protocol:?} {}", SocketAddr::new(*address, *port)),
+            ),
         }
     }
 
     fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
         policy::judge(&request)?;
+        if let Request::BindPort {
+            protocol,
+            address,
+            port,
+        } = request
+        {
+            let socket = hand::bind_port(&self.hand, protocol, SocketAddr::new(address, port))?;
+            return Ok(Reply {
+                response: Response::Done,
+                fds: vec![socket],
+            });
+        }
         self.act(request, &fds).map(Reply::from)
     }
 }
@@ -161,6 +184,7 @@ impl Net {
                 inner,
                 mac,
                 mtu,
+                isolated,
             } => {
                 let endpoint = Endpoint {
                     bridge: &bridge,
@@ -169,6 +193,7 @@ impl Net {
                     inner: &inner,
                     mac,
                     mtu_bytes: mtu,
+                    isolated,
                 };
                 self.host.attach(&endpoint)?;
             }
@@ -190,6 +215,8 @@ impl Net {
             }
             Request::List { after } => return Ok(page(self.host.interfaces()?, after.as_ref())),
             Request::HostPrefixes => return Ok(widest_first(self.host.prefixes()?)),
+            // `handle` has answered it, with its socket.
+            Request::BindPort { .. } => {}
         }
         Ok(Response::Done)
     }

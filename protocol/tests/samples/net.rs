@@ -18,6 +18,7 @@ message!(Request, "net::Request" {
         inner: inner(),
         mac: [0x02, 0x42, 0xac, 0x11, 0x00, 0x02],
         mtu: 9000,
+        isolated: true,
     },
     ConfigureInside => Self::ConfigureInside {
         inner: Some(inner()),
@@ -31,6 +32,8 @@ message!(Request, "net::Request" {
             bridge: interface("cb0"),
             subnets: list([prefix(ipv4(0), 16)]),
             masquerade: true,
+            internal: false,
+            members_talk: true,
             ports: list([PortRule {
                 protocol: Transport::Udp,
                 host: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -43,6 +46,7 @@ message!(Request, "net::Request" {
     ClearRules => Self::ClearRules { anchor: anchor() },
     List => Self::List { after: Some(interface("cb0")) },
     HostPrefixes => Self::HostPrefixes,
+    BindPort => Self::BindPort { protocol: Transport::Tcp, address: ipv4(1), port: 443 },
 });
 
 message!(Transport, "net::Transport" {

@@ -3,7 +3,7 @@
 use super::messages::{Forget, Reserve};
 use super::state::{Container, Event, MountSource, Phase};
 use super::verbs::Deps;
-use super::{mounts, refuse};
+use super::{attachment, links, mounts, ports, refuse};
 use crate::services::images::Image;
 use crate::services::{Failure, clock, naming};
 use crate::store::Kind;
@@ -51,8 +51,21 @@ pub(super) async fn create(
         "" => None,
         wanted => Some(deps.images.find(wanted).await?),
     };
-    let container = assemble(by, deps.host_os(), image.as_deref(), request)?;
+    let mut container = assemble(by, deps.host_os(), image.as_deref(), request)?;
+    for attachment in &mut container.attachments {
+        // A network that is not there yet may be there at the start.
+        let network = deps.networks.find(by, &attachment.network).ok();
+        attachment::judge(attachment, network.as_ref()).map_err(|failure| {
+            failure.within(&format!("invalid config for network {}", attachment.network))
+        })?;
+        if let Some(network) = network {
+            (attachment.network, attachment.network_id) = (network.name, network.id);
+        }
+    }
     let id = container.id.clone();
+    if container.host_config.network_mode == "bridge" {
+        links::check(deps, by.tenant.as_str(), container.host_config.links.as_ref()).await?;
+    }
     let container = reserve(deps, container, name).await?;
     match build(deps, by, &container).await {
         Ok(()) => {
@@ -99,6 +112,8 @@ fn assemble(
         .ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
     let args: Vec<String> = command.collect();
     let mounts = mounts::plan(&config, &host_config)?;
+    ports::wishes(&config, &host_config)?;
+    let attachments = attachment::of_request(&config, &host_config, networking_config)?;
     Ok(Container {
         id,
         name: String::new(),
@@ -109,7 +124,7 @@ fn assemble(
         chain: image.map(|image| image.chain.clone()).unwrap_or_default(),
         config,
         host_config,
-        networking: networking_config,
+        attachments,
         path,
         args,
         mounts,
@@ -120,7 +135,6 @@ fn assemble(
         error: String::new(),
         over: None,
         exits: 0,
-        endpoint: None,
     })
 }
 

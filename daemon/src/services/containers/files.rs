@@ -2,11 +2,15 @@
 //!
 //! They are written, not mounted over: programs can replace them by renaming, which a mount forbids.
 
+use super::attachment::way_out;
+use super::links::Linked;
 use super::roots::RootGuard;
 use super::state::Container;
 use super::verbs::Deps;
+use super::{endpoint, links, resolv};
 use crate::kernel::limits::LAYER_ENTRIES_MAX;
 use crate::services::Failure;
+use docker_api::host_config::HostConfig;
 use protocol::Principal;
 use protocol::archive::{Extract, Owner, Replace, Whiteouts};
 use protocol::names::RelPath;
@@ -15,9 +19,6 @@ use std::net::IpAddr;
 
 /// Where the host keeps its name servers.
 const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// Name servers for a host that has only loopback ones, which a container cannot reach: dockerd's own fallback.
-const FALLBACK_NAME_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
 /// Writes the three files. Called at each start: the address may have changed.
 ///
@@ -29,16 +30,13 @@ pub(super) async fn write(
     root: &RootGuard,
     container: &Container,
 ) -> Result<(), Failure> {
-    let is_own_network = container.host_config.network_mode != "host";
-    let resolv_conf = std::fs::read_to_string(HOST_RESOLV_CONF).unwrap_or_default();
-    let resolv_conf = if is_own_network {
-        resolv_conf_text(&resolv_conf)
-    } else {
-        resolv_conf
-    };
+    let linked = links::resolve(deps, container).await?;
+    let resolver = resolver(container);
+    let resolv_conf = resolv::text(&host_resolv_conf(), &container.host_config, resolver);
+    let host_gateway = deps.networks.host_gateway();
     let files = [
         ("etc/hostname", format!("{}\n", container.config.hostname)),
-        ("etc/hosts", hosts_text(container)),
+        ("etc/hosts", hosts_text(container, host_gateway, &linked)),
         ("etc/resolv.conf", resolv_conf),
     ];
     let archive = tar_of(&files).map_err(|e| Failure::System(e.to_string()))?;
@@ -58,6 +56,25 @@ pub(super) async fn write(
     Ok(())
 }
 
+fn host_resolv_conf() -> String {
+    std::fs::read_to_string(HOST_RESOLV_CONF).unwrap_or_default()
+}
+
+/// Who is asked for names that no neighbour of a container has.
+#[must_use]
+pub(super) fn name_servers(host: &HostConfig) -> Vec<IpAddr> {
+    resolv::upstream(&host_resolv_conf(), host)
+}
+
+/// The name server of the network through which the container has its way out, else of any that has one.
+fn resolver(container: &Container) -> Option<IpAddr> {
+    let out = [false, true]
+        .into_iter()
+        .find_map(|ipv6| way_out(&container.attachments, ipv6));
+    let out = out.and_then(|(_, endpoint, _)| endpoint.resolver);
+    out.or_else(|| endpoint::endpoints(&container.attachments).find_map(|endpoint| endpoint.resolver))
+}
+
 fn tar_of(files: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, text) in files {
@@ -70,22 +87,33 @@ fn tar_of(files: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// `name:address` or `name=address`, as `--add-host` has it; the address may be in brackets.
-pub(super) fn parse_extra_host(entry: &str) -> Option<(&str, IpAddr)> {
+/// What an entry of `--add-host` means the address to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExtraAddress {
+    /// This one.
+    Given(IpAddr),
+    /// The host's, as containers reach it.
+    HostGateway,
+}
+
+/// `name:address` or `name=address`, as `--add-host` has it; the address may be in brackets, or the word `host-gateway`.
+pub(super) fn parse_extra_host(entry: &str) -> Option<(&str, ExtraAddress)> {
     let (name, address) = entry.split_once('=').or_else(|| entry.split_once(':'))?;
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return None;
+    }
+    if address == "host-gateway" {
+        return Some((name, ExtraAddress::HostGateway));
+    }
     let address = address
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(address);
-    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
-    address
-        .parse()
-        .ok()
-        .filter(|_| is_name)
-        .map(|address| (name, address))
+    let address = address.parse().ok()?;
+    Some((name, ExtraAddress::Given(address)))
 }
 
-fn hosts_text(container: &Container) -> String {
+fn hosts_text(container: &Container, host_gateway: Option<IpAddr>, linked: &[Linked]) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
@@ -97,37 +125,32 @@ fn hosts_text(container: &Container) -> String {
         .flatten()
         .filter_map(|entry| parse_extra_host(entry))
     {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{address}\t{name}");
-    }
-    if let Some(endpoint) = &container.endpoint {
-        let names = if config.domainname.is_empty() {
-            config.hostname.clone()
-        } else {
-            format!("{}.{} {}", config.hostname, config.domainname, config.hostname)
+        let address = match address {
+            ExtraAddress::Given(address) => Some(address),
+            ExtraAddress::HostGateway => host_gateway,
         };
-        let _ = writeln!(text, "{}\t{names}", endpoint.address);
+        if let Some(address) = address {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{address}\t{name}");
+        }
+    }
+    for linked in linked {
+        let _ = writeln!(text, "{}", links::hosts_line(linked));
+    }
+    // A host name with dots is a whole name, and is known by its first part too.
+    let whole = if config.domainname.is_empty() {
+        config.hostname.clone()
+    } else {
+        format!("{}.{}", config.hostname, config.domainname)
+    };
+    let names = match whole.split_once('.') {
+        Some((short, _)) => format!("{whole} {short}"),
+        None => whole,
+    };
+    for place in endpoint::endpoints(&container.attachments).flat_map(|endpoint| &endpoint.places) {
+        let _ = writeln!(text, "{}\t{names}", place.address);
     }
     text
-}
-
-fn resolv_conf_text(host: &str) -> String {
-    let server = |line: &str| {
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|word| word.parse::<IpAddr>().ok())
-    };
-    let is_server = |line: &&str| line.trim_start().starts_with("nameserver");
-    let is_reachable = |line: &&str| server(line).is_some_and(|address| !address.is_loopback());
-    let mut lines: Vec<String> = host
-        .lines()
-        .filter(|line| !is_server(line) || is_reachable(line))
-        .map(str::to_owned)
-        .collect();
-    if !lines.iter().any(|line| is_server(&line.as_str())) {
-        lines.extend(FALLBACK_NAME_SERVERS.map(|address| format!("nameserver {address}")));
-    }
-    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
@@ -135,23 +158,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_name_servers_are_left_out() {
-        let text = resolv_conf_text("search lan\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n");
-        assert_eq!(text, "search lan\nnameserver 192.0.2.1\n");
-        assert_eq!(
-            resolv_conf_text("nameserver ::1\n"),
-            "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
-        );
-    }
-
-    #[test]
     fn extra_hosts_are_a_name_and_an_address() {
+        let given = |text: &str| Some(("a", ExtraAddress::Given(text.parse().unwrap())));
+        assert_eq!(parse_extra_host("a:1.2.3.4"), given("1.2.3.4"));
+        assert_eq!(parse_extra_host("a:[::1]"), given("::1"));
+        assert_eq!(parse_extra_host("a=::1"), given("::1"));
         assert_eq!(
-            parse_extra_host("a:1.2.3.4"),
-            Some(("a", "1.2.3.4".parse().unwrap()))
+            parse_extra_host("a:host-gateway"),
+            Some(("a", ExtraAddress::HostGateway))
         );
-        assert_eq!(parse_extra_host("a:[::1]"), Some(("a", "::1".parse().unwrap())));
-        assert_eq!(parse_extra_host("a=::1"), Some(("a", "::1".parse().unwrap())));
         assert_eq!(parse_extra_host("zz"), None);
         assert_eq!(parse_extra_host("a b:1.2.3.4"), None);
     }

@@ -91,13 +91,7 @@ pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container
             report(id, "volume", deps.volumes.leave(by, name, id).await);
         }
     }
-    if container.endpoint.is_some() {
-        report(
-            id,
-            "address",
-            deps.change(id, Event::Placed(None)).await.map(|_| ()),
-        );
-    }
+    report(id, "address", endpoint::forget(deps, container).await);
 }
 
 fn report(id: &str, what: &str, result: Result<(), Failure>) {

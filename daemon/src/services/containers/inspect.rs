@@ -1,9 +1,12 @@
 //! `docker inspect` of a container, and the parts that `docker ps` shares.
 
+use super::attachment::Attachment;
 use super::state::{Container, MountPlan, MountSource, Phase};
+use super::{names, ports};
 use crate::services::clock;
+use crate::services::networks::Place;
 use docker_api::containers::{ContainerInspect, ContainerState, GraphDriver, MountPoint, NetworkSettings};
-use docker_api::networks::{EndpointIpamConfig, EndpointSettings};
+use docker_api::networks::EndpointSettings;
 use protocol::handshake::HostOs;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,51 +97,75 @@ pub(super) fn mount_point(plan: &MountPlan) -> MountPoint {
 /// The container's endpoints by network name, also for one that does not run.
 #[must_use]
 pub(super) fn endpoints(container: &Container) -> BTreeMap<String, EndpointSettings> {
-    let name = container.host_config.network_mode.clone();
-    let settings = match &container.endpoint {
-        None => EndpointSettings::default(),
-        Some(endpoint) => EndpointSettings {
-            ipam_config: None::<EndpointIpamConfig>,
-            mac_address: mac_text(endpoint.mac),
-            network_id: endpoint.network_id.clone(),
-            endpoint_id: endpoint.endpoint_id.clone(),
-            gateway: endpoint.gateway.to_string(),
-            ip_address: endpoint.address.to_string(),
-            ip_prefix_len: endpoint.prefix_bits,
-            ..EndpointSettings::default()
-        },
+    container
+        .attachments
+        .iter()
+        .map(|attachment| {
+            (
+                attachment.network.clone(),
+                endpoint_settings(container, attachment),
+            )
+        })
+        .collect()
+}
+
+fn endpoint_settings(container: &Container, attachment: &Attachment) -> EndpointSettings {
+    let asked = EndpointSettings {
+        network_id: attachment.network_id.clone(),
+        dns_names: names::of_container(container, attachment),
+        ..attachment.wish.clone()
     };
-    BTreeMap::from([(name, settings)])
+    let Some(endpoint) = &attachment.endpoint else {
+        return asked;
+    };
+    let (v4, v6) = (endpoint.place(false), endpoint.place(true));
+    EndpointSettings {
+        mac_address: mac_text(endpoint.mac),
+        endpoint_id: endpoint.endpoint_id.clone(),
+        gateway: gateway_text(v4),
+        ip_address: address_text(v4),
+        ip_prefix_len: v4.map(|place| place.prefix_bits).unwrap_or_default(),
+        ipv6_gateway: gateway_text(v6),
+        global_ipv6_address: address_text(v6),
+        global_ipv6_prefix_len: v6.map(|place| place.prefix_bits).unwrap_or_default(),
+        ..asked
+    }
+}
+
+fn address_text(place: Option<&Place>) -> String {
+    place.map(|place| place.address.to_string()).unwrap_or_default()
+}
+
+fn gateway_text(place: Option<&Place>) -> String {
+    let gateway = place.and_then(|place| place.gateway);
+    gateway.map(|address| address.to_string()).unwrap_or_default()
 }
 
 fn network_settings(container: &Container) -> NetworkSettings {
     let networks = endpoints(container);
-    let is_running = container.is_running();
-    let sandbox_id = if is_running {
+    let sandbox_id = if container.is_running() {
         container.id.clone()
     } else {
         String::new()
     };
-    let settings = NetworkSettings {
-        sandbox_id,
-        ports: Some(BTreeMap::new()),
-        ..NetworkSettings::default()
-    };
     // The top level repeats the endpoint on the default bridge.
-    match &container.endpoint {
-        Some(endpoint) if endpoint.network_name == "bridge" => NetworkSettings {
-            endpoint_id: endpoint.endpoint_id.clone(),
-            gateway: endpoint.gateway.to_string(),
-            ip_address: endpoint.address.to_string(),
-            ip_prefix_len: endpoint.prefix_bits,
-            mac_address: mac_text(endpoint.mac),
-            networks,
-            ..settings
-        },
-        Some(_) | None => NetworkSettings { networks, ..settings },
+    let repeated = networks.get("bridge").cloned().unwrap_or_default();
+    NetworkSettings {
+        sandbox_id,
+        ports: Some(ports::in_force(container)),
+        endpoint_id: repeated.endpoint_id,
+        gateway: repeated.gateway,
+        ip_address: repeated.ip_address,
+        ip_prefix_len: repeated.ip_prefix_len,
+        ipv6_gateway: repeated.ipv6_gateway,
+        global_ipv6_address: repeated.global_ipv6_address,
+        global_ipv6_prefix_len: repeated.global_ipv6_prefix_len,
+        mac_address: repeated.mac_address,
+        networks,
+        ..NetworkSettings::default()
     }
 }
 
-fn mac_text(mac: [u8; 6]) -> String {
+pub(crate) fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -1,9 +1,10 @@
 //! `docker ps`: which containers, and what is shown of each.
 
 use super::inspect::{self, mount_point};
+use super::ports;
 use super::state::{Container, Phase};
 use crate::services::clock;
-use docker_api::containers::{ContainerSummary, PortSummary, SummaryHostConfig, SummaryNetworkSettings};
+use docker_api::containers::{ContainerSummary, SummaryHostConfig, SummaryNetworkSettings};
 use docker_api::durations::ContainerStatus;
 use docker_api::filters::{FilterError, Filters};
 use std::collections::BTreeMap;
@@ -82,17 +83,21 @@ fn matches(container: &Container, filters: &Filters) -> bool {
         |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
     let empty = BTreeMap::new();
     let labels = container.config.labels.as_ref().unwrap_or(&empty);
+    let all_exposed = ports::all_exposed(&container.config, &container.host_config);
     let exposed = |wanted: &str| {
-        let with_protocol = if wanted.contains('/') {
-            wanted.to_owned()
-        } else {
-            format!("{wanted}/tcp")
-        };
-        container
-            .config
-            .exposed_ports
-            .as_ref()
-            .is_some_and(|ports| ports.contains_key(&with_protocol))
+        let ports = all_exposed.iter().filter_map(|port| {
+            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            Some((number.parse().ok()?, protocol))
+        });
+        ports::matches_filter(wanted, ports)
+    };
+    let in_force = ports::summaries(container);
+    let published = |wanted: &str| {
+        let ports = in_force.iter().filter(|port| port.public_port != 0);
+        ports::matches_filter(
+            wanted,
+            ports.map(|port| (port.public_port, port.protocol.as_str())),
+        )
     };
     let mounted = |wanted: &str| {
         container
@@ -102,12 +107,9 @@ fn matches(container: &Container, filters: &Filters) -> bool {
             .any(|point| point.destination == wanted || point.name == wanted || point.source == wanted)
     };
     let network = |wanted: &str| {
-        let mode = &container.host_config.network_mode;
-        mode == wanted
-            || container
-                .endpoint
-                .as_ref()
-                .is_some_and(|e| e.network_id.starts_with(wanted))
+        let mut attachments = container.attachments.iter();
+        let begins = |id: &str| !wanted.is_empty() && id.starts_with(wanted);
+        attachments.any(|attachment| attachment.network == wanted || begins(&attachment.network_id))
     };
     let ancestor = |wanted: &str| {
         let tagged = |name: &str| {
@@ -135,8 +137,8 @@ fn matches(container: &Container, filters: &Filters) -> bool {
         && any("volume", &mounted)
         && any("health", &|wanted| wanted == "none")
         && any("is-task", &|wanted| wanted == "false")
-        // Publishing ports and Windows isolation do not exist here yet, so nothing matches.
-        && any("publish", &|_| false)
+        && any("publish", &published)
+        // Windows isolation does not exist here, so nothing matches.
         && any("isolation", &|_| false)
         && filters.matches_pairs("label", labels)
 }
@@ -155,7 +157,7 @@ pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
         image_id: container.image_id.clone(),
         command: command.join(" "),
         created: container.created_ns / 1_000_000_000,
-        ports: exposed_ports(container),
+        ports: ports::summaries(container),
         labels: super::create::labels(&container.config),
         state: container.status_word().to_owned(),
         status: status(container).to_string(),
@@ -169,28 +171,6 @@ pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
         mounts: container.mounts.iter().map(mount_point).collect(),
         ..ContainerSummary::default()
     }
-}
-
-fn exposed_ports(container: &Container) -> Vec<PortSummary> {
-    if !container.is_running() {
-        return Vec::new();
-    }
-    let ports = container
-        .config
-        .exposed_ports
-        .iter()
-        .flat_map(|ports| ports.keys());
-    ports
-        .filter_map(|port| {
-            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-            let private_port = number.parse().ok()?;
-            Some(PortSummary {
-                private_port,
-                protocol: protocol.to_owned(),
-                ..PortSummary::default()
-            })
-        })
-        .collect()
 }
 
 fn status(container: &Container) -> ContainerStatus {

@@ -23,6 +23,8 @@
 //! hangs up does not leave half of one.
 
 mod actor;
+mod attachment;
+mod connect;
 pub mod copy;
 mod create;
 mod endpoint;
@@ -30,12 +32,16 @@ mod exec;
 mod files;
 mod finish;
 pub mod inspect;
+mod links;
 pub mod list;
 pub mod messages;
 mod mounts;
+mod names;
+mod ports;
 mod process;
 mod refuse;
 mod remove;
+mod resolv;
 mod roots;
 mod start;
 mod state;
@@ -44,10 +50,11 @@ mod user;
 mod verbs;
 
 pub use actor::{ContainersActor, Table, TableBusy};
+pub use attachment::Attachment;
 pub use exec::ExecSpec;
 pub use messages::FindError;
 pub use remove::How as RemoveHow;
 pub use roots::{RootGuard, Roots};
-pub use state::{Container, Endpoint, Event, MountPlan, MountSource, Phase, Refusal};
+pub use state::{Container, Event, MountPlan, MountSource, Phase, Refusal};
 pub use stop::How as StopHow;
 pub use verbs::{Containers, Deps};

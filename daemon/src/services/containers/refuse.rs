@@ -197,20 +197,20 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
 }
 
 fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
-    let published = host.port_bindings.as_ref().is_some_and(|ports| !ports.is_empty());
-    let options = [
-        ("publishing ports (-p)", published || host.publish_all_ports),
-        ("--link", some(host.links.as_ref())),
-        ("--dns", some(host.dns.as_ref())),
-        ("--dns-option", some(host.dns_options.as_ref())),
-        ("--dns-search", some(host.dns_search.as_ref())),
-        ("--volumes-from", some(host.volumes_from.as_ref())),
-    ];
+    let options = [("--volumes-from", some(host.volumes_from.as_ref()))];
     first_set(&options)?;
     match host.network_mode.as_str() {
         "" | "default" | "bridge" | "none" | "host" => {}
         other if other.starts_with("container:") => return unsupported("network mode container"),
         _ => {}
+    }
+    if let Some(bad) = host
+        .dns
+        .iter()
+        .flatten()
+        .find(|text| text.parse::<std::net::IpAddr>().is_err())
+    {
+        return Err(invalid(format!("bad nameserver address {bad}")));
     }
     match host
         .extra_hosts

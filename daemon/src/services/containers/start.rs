@@ -7,7 +7,7 @@ use super::messages::Found;
 use super::roots::RootGuard;
 use super::state::{Container, Event, MountPlan, MountSource, Refusal};
 use super::verbs::Deps;
-use super::{endpoint, files, finish, process, user};
+use super::{endpoint, files, finish, links, process, user};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
 use crate::services::processes::logs::LogWriter;
 use crate::services::processes::messages::HubOf;
@@ -91,7 +91,7 @@ pub(super) fn explain(context: &str, error: TransportError) -> Failure {
     }
 }
 
-async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
+pub(super) async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
     let gone = || Failure::NotFound(error::no_such_container(id));
     let view = deps
         .table
@@ -103,8 +103,8 @@ async fn current(deps: &Deps, id: &str) -> Result<Arc<Container>, Failure> {
 }
 
 async fn run(deps: &Deps, by: &Principal, container: &Container) -> Result<Ended, Failure> {
-    let endpoint = endpoint::allocate(deps, by, container).await?;
-    let container = deps.change(&container.id, Event::Placed(endpoint)).await?;
+    let attachments = endpoint::allocate(deps, by, container).await?;
+    let container = deps.change(&container.id, Event::Attached(attachments)).await?;
     let root = deps.roots.acquire(by, &container).await?;
     let running = run_in(deps, by, &root, &container).await;
     // Kept after a failure too: `tear_down` gives it up when the jail is gone, before which it cannot be unmounted.
@@ -128,7 +128,11 @@ async fn run_in(
         .jail
         .create(by, jail_spec(deps, root, container)?)
         .await?;
-    endpoint::connect(deps, by, container, container.endpoint.as_ref(), jid).await?;
+    endpoint::connect(deps, by, container, jid).await?;
+    let published = endpoint::publish(deps, by, container, &[]).await;
+    if let Some(attachments) = published.map_err(|failure| failure.within(endpoint::IN_NETWORKING))? {
+        deps.change(id, Event::Attached(attachments)).await?;
+    }
 
     let hub = deps
         .processes
@@ -141,13 +145,18 @@ async fn run_in(
         u16::try_from(rows).unwrap_or(0),
         u16::try_from(columns).unwrap_or(0),
     );
+    let linked = links::resolve(deps, container).await?;
+    let link_env: Vec<String> = linked
+        .iter()
+        .flat_map(|linked| links::environment(container, linked))
+        .collect();
     let wanted = process::Wanted {
         role: Role::First,
         argv: std::iter::once(&container.path)
             .chain(&container.args)
             .cloned()
             .collect(),
-        extra_env: &[],
+        extra_env: &link_env,
         cwd: "",
         terminal: container.config.tty.then(|| hub.size().unwrap_or(asked)),
     };

@@ -1,8 +1,8 @@
 //! The container's state machine: pure, told the time.
 
+use super::attachment::Attachment;
 use docker_api::containers::ContainerConfig;
 use docker_api::host_config::HostConfig;
-use docker_api::networks::NetworkingConfig;
 use protocol::mount::Access;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,8 @@ pub struct Container {
     pub config: ContainerConfig,
     /// What belongs to the host.
     pub host_config: HostConfig,
-    /// Networks as asked for.
-    pub networking: Option<NetworkingConfig>,
+    /// The networks that it is on, that of its network mode first.
+    pub attachments: Vec<Attachment>,
     /// Program.
     pub path: String,
     /// Its arguments.
@@ -50,8 +50,6 @@ pub struct Container {
     pub error: String,
     /// How often it ended; tells a waiter that a run is over.
     pub exits: u64,
-    /// Its place on a network, while it has one.
-    pub endpoint: Option<Endpoint>,
 }
 
 /// Where a container is in its life.
@@ -123,25 +121,6 @@ impl MountPlan {
     }
 }
 
-/// A container's place on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// The network's id.
-    pub network_id: String,
-    /// The network's name.
-    pub network_name: String,
-    /// The endpoint's own id.
-    pub endpoint_id: String,
-    /// The container's address.
-    pub address: std::net::Ipv4Addr,
-    /// Length of the network's prefix.
-    pub prefix_bits: u8,
-    /// The default route.
-    pub gateway: std::net::Ipv4Addr,
-    /// The hardware address.
-    pub mac: [u8; 6],
-}
-
 /// What can happen to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -173,8 +152,8 @@ pub enum Event {
         /// The name.
         name: String,
     },
-    /// It joined or left its network.
-    Placed(Option<Endpoint>),
+    /// It joined or left networks.
+    Attached(Vec<Attachment>),
     /// Its removal began.
     RemovalBegan,
     /// Its removal failed.
@@ -264,7 +243,7 @@ impl Container {
                 self.exits += 1;
             }
             Event::Renamed { name } => self.name = name,
-            Event::Placed(endpoint) => self.endpoint = endpoint,
+            Event::Attached(attachments) => self.attachments = attachments,
             Event::RemovalBegan => match self.phase {
                 Phase::Created | Phase::Exited | Phase::Dead => self.phase = Phase::Removing,
                 Phase::Running { .. } => return Err(Refusal::Running),
@@ -304,7 +283,7 @@ pub(crate) mod tests {
             chain: Vec::new(),
             config: ContainerConfig::default(),
             host_config: HostConfig::default(),
-            networking: None,
+            attachments: Vec::new(),
             path: "true".to_owned(),
             args: Vec::new(),
             mounts: Vec::new(),
@@ -315,7 +294,6 @@ pub(crate) mod tests {
             over: None,
             error: String::new(),
             exits: 0,
-            endpoint: None,
         }
     }
 

@@ -6,7 +6,7 @@ use super::actor::Table;
 use super::messages::{All, Change, ChangeError, Find, Found, Watch};
 use super::roots::{RootGuard, Roots};
 use super::state::{Container, Event, MountSource};
-use super::{create, finish, remove, start, stop};
+use super::{connect, create, endpoint, finish, remove, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
 use crate::services::images::Images;
@@ -20,6 +20,7 @@ use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use crate::transport::launcher::Launcher;
 use docker_api::containers::{CreateRequest, WaitCondition};
+use docker_api::networks::NetworkConnectRequest;
 use protocol::Principal;
 use protocol::handshake::HostOs;
 use protocol::jail::ProcessInfo;
@@ -243,6 +244,7 @@ impl Containers {
             .change(&found.container.id, event)
             .await
             .map_err(|e| e.within(context))?;
+        self.0.networks.renamed(&renamed.id, name);
         self.0.tell(
             &renamed,
             "rename",
@@ -259,6 +261,34 @@ impl Containers {
         let found = self.find(by, text).await?;
         let (deps, by, text) = (Arc::clone(&self.0), by.clone(), text.to_owned());
         to_the_end(async move { remove::remove(&deps, &by, &found, &text, how).await }).await
+    }
+
+    /// Puts a container on a network.
+    ///
+    /// # Errors
+    /// See `connect.rs`.
+    pub async fn connect(
+        &self,
+        by: &Principal,
+        network: &str,
+        request: NetworkConnectRequest,
+    ) -> Result<(), Failure> {
+        let network = self.0.networks.find(by, network)?;
+        let found = self.find(by, &request.container).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        let wish = request.endpoint_config.unwrap_or_default();
+        to_the_end(async move { connect::connect(&deps, &by, &found, &network, wish).await }).await
+    }
+
+    /// Takes a container off a network.
+    ///
+    /// # Errors
+    /// See `connect.rs`.
+    pub async fn disconnect(&self, by: &Principal, network: &str, container: &str) -> Result<(), Failure> {
+        let network = self.0.networks.find(by, network)?;
+        let found = self.find(by, container).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move { connect::disconnect(&deps, &by, &found, &network).await }).await
     }
 
     /// A future of the exit code, already watching when this returns.
@@ -371,9 +401,13 @@ impl Containers {
             exit: descriptors.remove(0),
             streams: descriptors,
         };
-        if let Some(endpoint) = &container.endpoint {
-            deps.networks.rejoin(endpoint, &container.id);
+        for attachment in &container.attachments {
+            if let Some(place) = &attachment.endpoint {
+                let joining = endpoint::joining(container, attachment);
+                deps.networks.rejoin(by, place, &joining).await?;
+            }
         }
+        endpoint::publish_again(deps, by, container).await?;
         for plan in &container.mounts {
             if let MountSource::Volume { name } = &plan.source {
                 deps.volumes.enter(by, name, &container.id).await?;

@@ -1,44 +1,89 @@
-//! NETWORKS (rank 4): the predefined networks `bridge`, `host` and `none`, and the addresses in use on the bridge.
+//! NETWORKS (rank 4): which networks there are, who is on them with which addresses, and what is published.
 //!
-//! User-defined networks come with an issue of their own. Not an actor: one map behind a lock, never held across a wait for
-//! anything but itself.
+//! ```text
+//! create ─▶ wish.rs (dockerd's rules) ─▶ subnets.rs (a free one) ─▶ bridge.rs (the net helper) ─▶ store
+//! the names of its members ◀─ dns/ ◀─ questions at its gateway address
+//! a container's start ─▶ join (ipam.rs: an address) ─▶ publish (ports.rs) ─▶ its end: withdraw, leave
+//! ```
+//!
+//! Not an actor: one map behind a lock that is never held across a wait. What asks the helper to make or change bridges and
+//! rules holds `wiring` meanwhile, so that two of them do not cross.
 
+mod bridge;
+mod dns;
 mod ipam;
+mod network;
+mod ports;
+mod proxy;
+mod subnets;
+mod wish;
 
-use crate::services::containers::Endpoint;
+pub(crate) use network::transport;
+pub use network::{Endpoint, Network, Place, Published, Subnet};
+pub use ports::PortWish;
+pub(crate) use wish::joined;
+
+use crate::kernel::bus::Bus;
 use crate::services::{Failure, clock, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
-use ipam::Pool;
-use ipnet::Ipv4Net;
-use protocol::names::{AnchorName, Bounded, InterfaceName};
-use protocol::net::{AddressPrefix, Request, RuleSet};
-use protocol::{ErrorCode, Principal};
-use serde::{Deserialize, Serialize};
+use docker_api::networks::NetworkCreateRequest;
+use ipam::{NoAddress, Pool};
+use ipnet::{IpNet, Ipv4Net};
+use protocol::Principal;
+use protocol::names::InterfaceName;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Prefixes tried after the configured one: the rest of dockerd's default pools with 65,536 addresses.
-const FALLBACK_SUBNETS: std::ops::RangeInclusive<u8> = 18..=31;
-
-/// How often a prefix is chosen for one bridge. Each further try means that another engine took the chosen one within
-/// milliseconds, and there are no more prefixes than this.
-const BRIDGE_TRIES_MAX: u8 = 14;
-
-/// A predefined network, as stored (kind `Network`, key = name).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Network {
-    /// 64 hexadecimal digits.
-    pub id: String,
-    /// `bridge`, `host` or `none`.
-    pub name: String,
-    /// `bridge`, `host` or `null`.
-    pub driver: String,
-    /// When it was made, nanoseconds since 1970.
-    pub created_ns: i64,
-    /// Its addresses; the first one is the gateway.
-    pub subnet: Option<Ipv4Net>,
+/// A network with what is on it now.
+#[derive(Debug)]
+struct Live {
+    network: Network,
+    pools: Vec<Pool>,
+    /// By container id.
+    members: BTreeMap<String, Member>,
+    /// Whether its bridge and rules have been made by this daemon.
+    is_up: bool,
+    /// Its name server; none on the default bridge, and where another program has the port.
+    resolver: Option<dns::Resolver>,
 }
+
+/// A container on a network.
+#[derive(Debug, Clone)]
+struct Member {
+    name: String,
+    /// Every name by which its neighbours find it.
+    names: Vec<String>,
+    /// `member:alias`, the names that it gave to neighbours.
+    links: Vec<String>,
+    /// Who is asked for names that no neighbour has.
+    name_servers: Vec<IpAddr>,
+    endpoint: Endpoint,
+}
+
+impl Live {
+    fn new(network: Network) -> Self {
+        let pools = pools(&network);
+        Live {
+            network,
+            pools,
+            members: BTreeMap::new(),
+            is_up: false,
+            resolver: None,
+        }
+    }
+}
+
+fn pools(network: &Network) -> Vec<Pool> {
+    let pool = |subnet: &Subnet| {
+        let reserved = subnet.auxiliary.values().copied().chain([subnet.gateway]);
+        Pool::new(subnet.net, subnet.range, reserved)
+    };
+    network.subnets.iter().map(pool).collect()
+}
+
+type Table = BTreeMap<String, Live>;
 
 /// The handle.
 #[derive(Debug, Clone)]
@@ -46,57 +91,80 @@ pub struct Networks {
     helpers: Helpers,
     installation: Arc<str>,
     store: Store,
-    wanted: Ipv4Net,
-    networks: Arc<Mutex<Vec<Network>>>,
-    pool: Arc<Mutex<Pool>>,
-    /// Whether the bridge has been made by this daemon.
-    bridge_is_up: Arc<tokio::sync::Mutex<bool>>,
+    bus: Bus,
+    /// By network id.
+    table: Arc<Mutex<Table>>,
+    /// Everything published.
+    ports: Arc<Mutex<Vec<ports::Held>>>,
+    wiring: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// How a container wants to be on a network.
+#[derive(Debug, Clone, Default)]
+pub struct Joining {
+    /// The container's id.
+    pub container: String,
+    /// Its name.
+    pub name: String,
+    /// Every name by which its neighbours find it.
+    pub names: Vec<String>,
+    /// `member:alias`, the names that it gives to neighbours.
+    pub links: Vec<String>,
+    /// Who is asked for names that no neighbour has.
+    pub name_servers: Vec<IpAddr>,
+    /// The interface's name inside.
+    pub inner: String,
+    /// Addresses that it must have.
+    pub wished: Vec<IpAddr>,
+    /// Addresses that it had last and would like again.
+    pub liked: Vec<IpAddr>,
+    /// The hardware address that it must have.
+    pub mac: Option<[u8; 6]>,
 }
 
 impl Networks {
-    /// Loads the networks, makes the missing ones. The default bridge's prefix is chosen once, outside what the host routes.
+    /// Loads the networks, makes the predefined ones where they are missing.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn start(
         store: &Store,
         helpers: Helpers,
+        bus: Bus,
         installation: String,
         wanted: Ipv4Net,
     ) -> Result<Self, Failure> {
-        let mut networks = Vec::new();
+        let stored: Vec<(String, Network)> = store.all(Kind::Network).await?;
+        let mut table: Table = stored
+            .into_iter()
+            .map(|(id, network)| (id, Live::new(network)))
+            .collect();
         for (name, driver) in [("bridge", "bridge"), ("host", "host"), ("none", "null")] {
-            let network = match store.get(Kind::Network, name).await? {
-                Some(network) => network,
-                None => {
-                    // Checked again when the bridge is made.
-                    let subnet = (name == "bridge").then_some(wanted);
-                    let network = Network {
-                        id: naming::new_id(),
-                        name: name.to_owned(),
-                        driver: driver.to_owned(),
-                        created_ns: clock::now_ns(),
-                        subnet,
-                    };
-                    store.put(Kind::Network, name, &network).await?;
-                    network
-                }
-            };
-            networks.push(network);
+            let is_it = |live: &Live| live.network.tenant.is_none() && live.network.name == name;
+            if table.values().any(is_it) {
+                continue;
+            }
+            let network = predefined(name, driver, wanted);
+            store.put(Kind::Network, &network.id, &network).await?;
+            table.insert(network.id.clone(), Live::new(network));
         }
-        let subnet = networks
-            .iter()
-            .find_map(|network| network.subnet)
-            .unwrap_or(wanted);
         Ok(Networks {
             helpers,
             installation: installation.into(),
             store: store.clone(),
-            wanted,
-            networks: Arc::new(Mutex::new(networks)),
-            pool: Arc::new(Mutex::new(Pool::new(subnet))),
-            bridge_is_up: Arc::default(),
+            bus,
+            table: Arc::new(Mutex::new(table)),
+            ports: Arc::default(),
+            wiring: Arc::default(),
         })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ports(&self) -> MutexGuard<'_, Vec<ports::Held>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The installation's id, which interface names begin with.
@@ -105,234 +173,324 @@ impl Networks {
         &self.installation
     }
 
-    /// Every network.
+    /// Every network that the caller may see.
     #[must_use]
-    pub fn all(&self) -> Vec<Network> {
-        self.networks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn all(&self, by: &Principal) -> Vec<Network> {
+        let seen = |network: &Network| is_seen(network, by.tenant.as_str());
+        let table = self.table();
+        let networks = table.values().map(|live| &live.network);
+        networks.filter(|network| seen(network)).cloned().collect()
     }
 
-    /// A network by name, id or beginning of an id.
+    /// A network by id, name or beginning of an id.
     ///
     /// # Errors
-    /// `NotFound` in dockerd's words.
-    pub fn find(&self, text: &str) -> Result<Network, Failure> {
-        let networks = self.all();
-        let by_name = networks
-            .iter()
-            .find(|network| network.name == text || network.id == text);
-        let by_id = || {
-            networks
-                .iter()
-                .find(|network| !text.is_empty() && network.id.starts_with(text))
+    /// `NotFound` in dockerd's words; `Invalid` for the beginning of several ids.
+    pub fn find(&self, by: &Principal, text: &str) -> Result<Network, Failure> {
+        self.find_for(by.tenant.as_str(), text)
+    }
+
+    fn find_for(&self, tenant: &str, text: &str) -> Result<Network, Failure> {
+        let table = self.table();
+        let seen = || {
+            table
+                .values()
+                .map(|live| &live.network)
+                .filter(|network| is_seen(network, tenant))
         };
-        let found = by_name.or_else(by_id).cloned();
-        found.ok_or_else(|| Failure::NotFound(format!("network {text} not found")))
+        let whole = |network: &&Network| network.id == text || network.name == text;
+        if let Some(network) = seen().find(whole) {
+            return Ok(network.clone());
+        }
+        let mut beginning = seen().filter(|network| !text.is_empty() && network.id.starts_with(text));
+        match (beginning.next(), beginning.next()) {
+            (Some(network), None) => Ok(network.clone()),
+            (Some(_), Some(_)) => Err(Failure::Invalid(format!(
+                "network {text} is ambiguous (2 matches found based on ID prefix)"
+            ))),
+            (None, _) => Err(Failure::NotFound(format!("network {text} not found"))),
+        }
     }
 
     /// The interface of a network that has one.
     #[must_use]
-    pub fn bridge_name(&self, network: &Network) -> Option<String> {
+    pub fn bridge_name(&self, network: &Network) -> Option<InterfaceName> {
         let bridge = naming::bridge_interface(&self.installation, &network.id).ok()?;
-        network.subnet.map(|_| bridge.as_str().to_owned())
+        network.is_bridge().then_some(bridge)
     }
 
-    /// Gives a container an address on a network, whose bridge is made if it is the first.
+    /// Who is on a network now: container id, container name, place.
+    #[must_use]
+    pub fn members(&self, network: &Network) -> Vec<(String, String, Endpoint)> {
+        let table = self.table();
+        let members = table.get(&network.id).into_iter().flat_map(|live| &live.members);
+        members
+            .map(|(id, member)| (id.clone(), member.name.clone(), member.endpoint.clone()))
+            .collect()
+    }
+
+    /// Makes a network and its bridge.
     ///
     /// # Errors
-    /// `NotFound` for an unknown network, `Unavailable` where no address is free, or what the net helper answers.
-    pub async fn join(&self, by: &Principal, name: &str, container: &str) -> Result<Endpoint, Failure> {
-        self.ensure_bridge(by, name).await?;
-        let network = self.find(name)?;
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = pool.take(container).ok_or_else(|| {
-            Failure::Unavailable(format!(
-                "no available IPv4 addresses on this network's address pools: {name}"
-            ))
-        })?;
-        let [a, b, c, d] = address.octets();
-        Ok(Endpoint {
-            network_id: network.id.clone(),
-            network_name: network.name.clone(),
-            endpoint_id: naming::new_id(),
-            address,
-            prefix_bits: pool.subnet().prefix_len(),
-            gateway: pool.gateway(),
-            // dockerd's rule for the default bridge: a locally administered prefix, then the address.
-            mac: [0x02, 0x42, a, b, c, d],
-        })
+    /// dockerd's words for what is wrong with the request, a name in use, subnets that overlap, pools that are used up.
+    pub async fn create(&self, by: &Principal, request: NetworkCreateRequest) -> Result<Network, Failure> {
+        let tenant = by.tenant.as_str();
+        let wish = wish::read(request, tenant)?;
+        let _wiring = self.wiring.lock().await;
+        let name = &wish.network.name;
+        if self.find_for(tenant, name).is_ok_and(|known| known.name == *name) {
+            return Err(Failure::Conflict(format!(
+                "network with name {name} already exists"
+            )));
+        }
+        let network = self.make(by, wish).await?;
+        self.store.put(Kind::Network, &network.id, &network).await?;
+        self.tell(&network, "create", &[]);
+        Ok(network)
     }
 
-    /// An address that a container has from an earlier daemon.
-    pub fn rejoin(&self, endpoint: &Endpoint, container: &str) {
-        self.pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .hold(container, endpoint.address);
-    }
-
-    /// Frees a container's address.
-    pub async fn leave(&self, _name: &str, container: &str) {
-        self.pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .free(container);
-    }
-
-    /// Makes the bridge of a network with its rules, once; gives its interface.
+    /// Removes a network that nobody is on.
     ///
     /// # Errors
-    /// What the net helper answers. A host without a packet filter gets a warning and no address translation.
-    pub async fn ensure_bridge(&self, by: &Principal, name: &str) -> Result<InterfaceName, Failure> {
-        let network = self.find(name)?;
-        let bridge = naming::bridge_interface(&self.installation, &network.id)?;
-        let mut is_up = self.bridge_is_up.lock().await;
-        if *is_up {
-            return Ok(bridge);
+    /// `Forbidden` in dockerd's words for a predefined one and one in use.
+    pub async fn remove(&self, by: &Principal, text: &str) -> Result<(), Failure> {
+        let network = self.find(by, text)?;
+        let name = &network.name;
+        if network.tenant.is_none() {
+            let text = format!("{name} is a pre-defined network and cannot be removed");
+            return Err(Failure::Forbidden(text));
         }
-        let subnet = self.make_bridge(by, &network.name, &bridge).await?;
-        let prefix = AddressPrefix {
-            address: IpAddr::V4(subnet.network()),
-            prefix_bits: subnet.prefix_len(),
-        };
-        let rules = RuleSet {
-            bridge: bridge.clone(),
-            subnets: Bounded::new(vec![prefix])?,
-            masquerade: true,
-            ports: Bounded::default(),
-        };
-        let load = Request::LoadRules {
-            anchor: anchor(&network)?,
-            rules: Box::new(rules),
-        };
-        match self.helpers.net.change(by, load, Vec::new()).await {
-            Err(error) if error.code() == Some(ErrorCode::Unsupported) => {
-                tracing::warn!(%error, "containers cannot reach the outside");
-            }
-            other => other?,
+        let _wiring = self.wiring.lock().await;
+        let active = self.members(&network);
+        if !active.is_empty() {
+            let endpoints: Vec<String> = active
+                .iter()
+                .map(|(_, name, endpoint)| format!("name:\"{name}\" id:\"{}\"", short(&endpoint.endpoint_id)))
+                .collect();
+            let text = format!(
+                "error while removing network: network {name} has active endpoints ({})",
+                endpoints.join(", ")
+            );
+            return Err(Failure::Forbidden(text));
         }
-        *is_up = true;
-        Ok(bridge)
-    }
-
-    /// Makes the bridge with the first prefix that the host has no use for. Another engine may take one between the choice and
-    /// the making; the helper, which sees both, says so then.
-    async fn make_bridge(
-        &self,
-        by: &Principal,
-        name: &str,
-        bridge: &InterfaceName,
-    ) -> Result<Ipv4Net, Failure> {
-        let mut tries = BRIDGE_TRIES_MAX;
-        loop {
-            self.avoid_the_hosts_prefixes(by, &self.find(name)?, bridge)
-                .await?;
-            let (subnet, gateway) = {
-                let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-                (pool.subnet(), pool.gateway())
-            };
-            let host_address = AddressPrefix {
-                address: IpAddr::V4(gateway),
-                prefix_bits: subnet.prefix_len(),
-            };
-            let ensure = Request::EnsureBridge {
-                bridge: bridge.clone(),
-                addresses: Bounded::new(vec![host_address])?,
-                mtu: 1500,
-            };
-            tries -= 1;
-            match self.helpers.net.change(by, ensure, Vec::new()).await {
-                Err(error) if error.code() == Some(ErrorCode::AddressInUse) && tries > 0 => {
-                    tracing::info!(%error, "another prefix is tried");
-                }
-                done => return Ok(done.map(|()| subnet)?),
-            }
-        }
-    }
-
-    /// Moves the network to another prefix where the host has come to route its own: a VPN, another engine. A bridge that is up
-    /// (containers outlived an earlier daemon) stays where it is.
-    async fn avoid_the_hosts_prefixes(
-        &self,
-        by: &Principal,
-        network: &Network,
-        bridge: &InterfaceName,
-    ) -> Result<(), Failure> {
-        if self.helpers.net.list(by).await?.contains(bridge) {
-            return Ok(());
-        }
-        let own = network.subnet.unwrap_or(self.wanted);
-        let subnet = free_subnet(&self.helpers, by, own, self.wanted).await;
-        if subnet == own {
-            return Ok(());
-        }
-        let moved = Network {
-            subnet: Some(subnet),
-            ..network.clone()
-        };
-        self.store.put(Kind::Network, &moved.name, &moved).await?;
-        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = Pool::new(subnet);
-        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        networks
-            .iter_mut()
-            .filter(|known| known.id == moved.id)
-            .for_each(|known| *known = moved.clone());
+        self.unmake(by, &network).await?;
+        self.store.delete(Kind::Network, &network.id).await?;
+        self.table().remove(&network.id);
+        self.tell(&network, "destroy", &[]);
         Ok(())
     }
 
-    /// Takes the bridge and its rules away: the daemon is asked to leave nothing behind.
-    pub async fn tear_down(&self, by: &Principal) {
-        for network in self.all().iter().filter(|network| network.subnet.is_some()) {
-            let (Ok(anchor), Ok(bridge)) = (
-                anchor(network),
-                naming::bridge_interface(&self.installation, &network.id),
-            ) else {
-                continue;
-            };
-            let cleared = self
-                .helpers
-                .net
-                .change(by, Request::ClearRules { anchor }, Vec::new())
-                .await;
-            let removed = self.helpers.net.remove_interface(by, bridge).await;
-            for error in [cleared.err(), removed.err()].into_iter().flatten() {
-                tracing::warn!(%error, "network not taken away");
+    /// Gives a container a place on a network, whose bridge is made if it is the first.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown network, dockerd's words for addresses that cannot be had, or what the net helper answers.
+    pub async fn join(&self, by: &Principal, text: &str, joining: &Joining) -> Result<Endpoint, Failure> {
+        let id = self.find(by, text)?.id;
+        self.ensure_up(by, &id).await?;
+        let mut table = self.table();
+        let gone = || Failure::NotFound(format!("network {text} not found"));
+        let live = table.get_mut(&id).ok_or_else(gone)?;
+        if live.members.contains_key(&joining.container) {
+            let text = format!(
+                "endpoint with name {} already exists in network {}",
+                joining.name, live.network.name
+            );
+            return Err(Failure::Forbidden(text));
+        }
+        let places = take_places(live, joining)?;
+        let endpoint = Endpoint {
+            network_id: id,
+            network_name: live.network.name.clone(),
+            endpoint_id: naming::new_id(),
+            inner: joining.inner.clone(),
+            mac: joining.mac.unwrap_or_else(|| station_of(&places)),
+            places,
+            published: Vec::new(),
+            resolver: live
+                .resolver
+                .as_ref()
+                .and(live.network.subnets.first())
+                .map(|subnet| subnet.gateway),
+        };
+        live.members
+            .insert(joining.container.clone(), member(joining, &endpoint));
+        Ok(endpoint)
+    }
+
+    /// A place that a container has from an earlier daemon.
+    ///
+    /// # Errors
+    /// What the net helper answers.
+    pub async fn rejoin(
+        &self,
+        by: &Principal,
+        endpoint: &Endpoint,
+        joining: &Joining,
+    ) -> Result<(), Failure> {
+        if let Some(live) = self.table().get_mut(&endpoint.network_id) {
+            for place in &endpoint.places {
+                let of_family = |pool: &&mut Pool| pool.subnet().contains(&place.address);
+                if let Some(pool) = live.pools.iter_mut().find(of_family) {
+                    pool.hold(&joining.container, place.address);
+                }
+            }
+            live.members
+                .insert(joining.container.clone(), member(joining, endpoint));
+        }
+        self.ensure_up(by, &endpoint.network_id).await
+    }
+
+    /// A container on networks has another name now.
+    pub fn renamed(&self, container: &str, name: &str) {
+        for live in self.table().values_mut() {
+            if let Some(member) = live.members.get_mut(container) {
+                let before = std::mem::replace(&mut member.name, name.to_owned());
+                let renamed = member.names.iter_mut().filter(|known| **known == before);
+                renamed.for_each(|known| name.clone_into(known));
             }
         }
-        *self.bridge_is_up.lock().await = false;
+    }
+
+    /// Frees a container's place.
+    pub fn leave(&self, network_id: &str, container: &str) {
+        if let Some(live) = self.table().get_mut(network_id) {
+            live.members.remove(container);
+            for pool in &mut live.pools {
+                pool.free(container);
+            }
+        }
+    }
+
+    /// The host's address as containers on any network reach it: that on the default bridge.
+    #[must_use]
+    pub fn host_gateway(&self) -> Option<IpAddr> {
+        let table = self.table();
+        let bridge = table.values().find(|live| live.network.is_default())?;
+        bridge.network.subnets.first().map(|subnet| subnet.gateway)
+    }
+
+    /// Publishes an event about a network with dockerd's attributes.
+    pub fn tell(&self, network: &Network, action: &str, extra: &[(&str, &str)]) {
+        let own = [("name", network.name.as_str()), ("type", network.driver.as_str())];
+        let attributes = own.iter().chain(extra);
+        let attributes = attributes
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.bus.publish("network", action, &network.id, attributes);
     }
 }
 
-fn anchor(network: &Network) -> Result<AnchorName, Failure> {
-    Ok(AnchorName::new(network.id.get(..12).unwrap_or(&network.id))?)
-}
-
-/// The network's own prefix, the wanted one, or the next of the pool: the first that the host has no route into.
-async fn free_subnet(helpers: &Helpers, by: &Principal, own: Ipv4Net, wanted: Ipv4Net) -> Ipv4Net {
-    let routed: Vec<Ipv4Net> = match helpers.net.host_prefixes(by).await {
-        Ok(prefixes) => prefixes.iter().filter_map(as_v4_net).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the host's routes are not known; its prefixes cannot be avoided");
-            Vec::new()
-        }
+fn predefined(name: &str, driver: &str, wanted: Ipv4Net) -> Network {
+    let net = IpNet::V4(wanted.trunc());
+    let subnet = Subnet {
+        net,
+        range: None,
+        gateway: ipam::first_address(net, None),
+        gateway_given: false,
+        auxiliary: BTreeMap::new(),
+        given: false,
     };
-    let pool = FALLBACK_SUBNETS.filter_map(|b| Ipv4Net::new([172, b, 0, 0].into(), 16).ok());
-    let overlaps = |a: &Ipv4Net, b: &Ipv4Net| a.contains(&b.network()) || b.contains(&a.network());
-    [own, wanted]
-        .into_iter()
-        .chain(pool)
-        .find(|candidate| !routed.iter().any(|known| overlaps(candidate, known)))
-        .unwrap_or(own)
+    Network {
+        id: naming::new_id(),
+        name: name.to_owned(),
+        tenant: None,
+        driver: driver.to_owned(),
+        created_ns: clock::now_ns(),
+        subnets: if driver == "bridge" {
+            vec![subnet]
+        } else {
+            Vec::new()
+        },
+        internal: false,
+        attachable: false,
+        options: BTreeMap::new(),
+        ipam_options: None,
+        labels: BTreeMap::new(),
+    }
 }
 
-fn as_v4_net(prefix: &AddressPrefix) -> Option<Ipv4Net> {
-    match prefix.address {
-        // The default route covers everything and says nothing.
-        IpAddr::V4(address) if prefix.prefix_bits > 0 => Ipv4Net::new(address, prefix.prefix_bits)
-            .ok()
-            .map(|net| net.trunc()),
-        IpAddr::V4(_) | IpAddr::V6(_) => None,
+fn member(joining: &Joining, endpoint: &Endpoint) -> Member {
+    Member {
+        name: joining.name.clone(),
+        names: joining.names.clone(),
+        links: joining.links.clone(),
+        name_servers: joining.name_servers.clone(),
+        endpoint: endpoint.clone(),
+    }
+}
+
+fn is_seen(network: &Network, tenant: &str) -> bool {
+    network.tenant.as_deref().is_none_or(|owner| owner == tenant)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// An address of each of the network's subnets; all or none.
+fn take_places(live: &mut Live, joining: &Joining) -> Result<Vec<Place>, Failure> {
+    let owner = &joining.container;
+    let mut places = Vec::new();
+    let mut failed = None;
+    for (pool, subnet) in live.pools.iter_mut().zip(&live.network.subnets) {
+        let of_family = |list: &[IpAddr]| {
+            list.iter()
+                .copied()
+                .find(|address| address.is_ipv4() == subnet.net.addr().is_ipv4())
+        };
+        match pool.take(owner, of_family(&joining.wished), of_family(&joining.liked)) {
+            Ok(address) => places.push(Place {
+                address,
+                prefix_bits: subnet.net.prefix_len(),
+                gateway: (!live.network.internal).then_some(subnet.gateway),
+            }),
+            Err(why) => {
+                failed = Some(no_address(why, &live.network, subnet));
+                break;
+            }
+        }
+    }
+    match failed {
+        None => Ok(places),
+        Some(failure) => {
+            live.pools.iter_mut().for_each(|pool| pool.free(owner));
+            Err(failure)
+        }
+    }
+}
+
+fn no_address(why: NoAddress, network: &Network, subnet: &Subnet) -> Failure {
+    match why {
+        NoAddress::Exhausted => {
+            let family = if subnet.net.addr().is_ipv4() {
+                "IPv4"
+            } else {
+                "IPv6"
+            };
+            Failure::Unavailable(format!(
+                "no available {family} addresses on this network's address pools: {} ({})",
+                network.name, network.id
+            ))
+        }
+        NoAddress::InUse => Failure::Forbidden("Address already in use".to_owned()),
+        NoAddress::Outside => Failure::Invalid(format!(
+            "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address in {}",
+            subnet.net
+        )),
+    }
+}
+
+/// The hardware address that goes with an endpoint: a locally administered prefix, then the IPv4 address, as dockerd long had
+/// it, so that a neighbour's cache holds over a restart; random for one without an IPv4 address.
+fn station_of(places: &[Place]) -> [u8; 6] {
+    match places.first().map(|place| place.address) {
+        Some(IpAddr::V4(v4)) => {
+            let [a, b, c, d] = v4.octets();
+            [0x02, 0x42, a, b, c, d]
+        }
+        Some(IpAddr::V6(_)) | None => {
+            let [b, c, d, e, f] = naming::random::<5>();
+            [0x02, b, c, d, e, f]
+        }
     }
 }

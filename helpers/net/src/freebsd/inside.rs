@@ -60,11 +60,17 @@ pub(super) fn configure(
     Ok(())
 }
 
+/// One that is there already is changed to this one.
 fn add_default_route(route: &OwnedFd, gateway: Ipv4Addr) -> Answer<()> {
-    match rustix::io::write(route, &wire::default_route(gateway)) {
-        Ok(_) | Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(errno) => step("adding the default route", Err(errno.into())),
-    }
+    let write = |change| rustix::io::write(route, &wire::default_route(gateway, change));
+    let written = match write(false) {
+        Err(rustix::io::Errno::EXIST) => write(true),
+        result => result,
+    };
+    step(
+        "adding the default route",
+        written.map(|_| ()).map_err(Into::into),
+    )
 }
 
 /// The daemon may pass any descriptor. What it makes itself belongs to its own user; only root's sockets come from the jail
@@ -89,7 +95,7 @@ fn must_be(socket: &OwnedFd, wanted: (AddressFamily, SocketType)) -> Answer<()> 
 
 /// Interfaces of ours are on the host: a socket that sees one of them would configure the host. Where there is none, no
 /// jail can have an end of one. A routing socket shows nothing by which its network could be told; its owner is all that is
-/// known of it, and a default route that is there already is never replaced.
+/// known of it.
 fn must_come_from_inside(sockets: &Sockets, socket: BorrowedFd<'_>) -> Answer<()> {
     for ours in links::list(sockets)? {
         if links::exists(socket, ours.as_str())? {

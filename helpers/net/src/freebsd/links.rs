@@ -124,6 +124,10 @@ fn connect(sockets: &Sockets, endpoint: &Endpoint<'_>, made: &str) -> Answer<()>
         "joining the bridge",
         sys::add_member(socket, endpoint.bridge.as_str(), host_end),
     )?;
+    if endpoint.isolated {
+        let isolated = sys::isolate_member(socket, endpoint.bridge.as_str(), host_end);
+        step("isolating a member of the bridge", isolated)?;
+    }
     step("bringing the host's end up", bring_up(socket, host_end))?;
     // Named here already, for a moment: what is inside cannot be renamed from outside.
     step("naming the inner end", sys::rename(socket, &peer, inner))?;

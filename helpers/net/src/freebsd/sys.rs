@@ -27,6 +27,10 @@ pub(super) const SIOCSDRVSPEC: Opcode = 0x8028_697b;
 
 /// if_bridgevar.h: adds a member.
 const BRDGADD: u64 = 0;
+/// if_bridgevar.h: sets a member's flags.
+const BRDGSIFFLGS: u64 = 3;
+/// if_bridgevar.h: what a new member has (IFBIF_LEARNING, IFBIF_DISCOVER), and IFBIF_PRIVATE.
+const MEMBER_FLAGS: u32 = 0x1 | 0x2 | 0x800;
 /// Sizes that `struct ifbreq` may have: 80 up to FreeBSD 14, perhaps more later. The kernel takes exactly its own.
 const MEMBER_REQUEST_BYTES: [usize; 7] = [80, 88, 96, 104, 112, 120, 128];
 /// Largest list of interfaces that is read, in bytes: thousands of interfaces.
@@ -79,14 +83,31 @@ pub(super) fn rename(socket: BorrowedFd<'_>, from: &str, to: &str) -> Result<()>
 
 /// Makes an interface a member of the bridge.
 pub(super) fn add_member(socket: BorrowedFd<'_>, bridge: &str, member: &str) -> Result<()> {
+    member_request(socket, bridge, BRDGADD, member, 0)
+}
+
+/// Makes the bridge keep frames of its private members from each other.
+pub(super) fn isolate_member(socket: BorrowedFd<'_>, bridge: &str, member: &str) -> Result<()> {
+    member_request(socket, bridge, BRDGSIFFLGS, member, MEMBER_FLAGS)
+}
+
+fn member_request(
+    socket: BorrowedFd<'_>,
+    bridge: &str,
+    command: u64,
+    member: &str,
+    flags: u32,
+) -> Result<()> {
     let mut result = Ok(());
     for bytes in MEMBER_REQUEST_BYTES {
+        // struct ifbreq begins with name and flags.
         let mut member_request = vec![0; bytes];
         member_request[..NAME_BYTES].copy_from_slice(&name(member));
+        member_request[NAME_BYTES..NAME_BYTES + 4].copy_from_slice(&flags.to_ne_bytes());
         // struct ifdrv: name, command, length, address.
         let mut argument = [0; 40];
         argument[..NAME_BYTES].copy_from_slice(&name(bridge));
-        argument[16..24].copy_from_slice(&BRDGADD.to_ne_bytes());
+        argument[16..24].copy_from_slice(&command.to_ne_bytes());
         argument[24..32].copy_from_slice(&bytes.to_ne_bytes());
         // SAFETY: SIOCSDRVSPEC reads the length in the argument, which is that of the member's request.
         result = unsafe {

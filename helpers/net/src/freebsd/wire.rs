@@ -155,6 +155,7 @@ fn sockaddr_in6(address: Ipv6Addr) -> [u8; SOCKADDR_IN6_BYTES] {
 const ROUTE_HEADER_BYTES: usize = 152;
 const RTM_VERSION: u8 = 5;
 const RTM_ADD: u8 = 1;
+const RTM_CHANGE: u8 = 3;
 const RTF_UP: u32 = 1;
 const RTF_GATEWAY: u32 = 2;
 const RTF_HOST: u32 = 4;
@@ -163,9 +164,9 @@ const RTA_DST: u32 = 1;
 const RTA_GATEWAY: u32 = 2;
 const RTA_NETMASK: u32 = 4;
 
-/// The message that adds a default route (route(4)).
+/// The message that adds or changes the default route (route(4)).
 #[must_use]
-pub fn default_route(gateway: Ipv4Addr) -> Vec<u8> {
+pub fn default_route(gateway: Ipv4Addr, change: bool) -> Vec<u8> {
     let mut bytes = vec![0; ROUTE_HEADER_BYTES];
     for address in [Ipv4Addr::UNSPECIFIED, gateway, Ipv4Addr::UNSPECIFIED] {
         bytes.extend_from_slice(&sockaddr_in(address));
@@ -173,7 +174,7 @@ pub fn default_route(gateway: Ipv4Addr) -> Vec<u8> {
     let length = bytes.len() as u16;
     bytes[0..2].copy_from_slice(&length.to_le_bytes());
     bytes[2] = RTM_VERSION;
-    bytes[3] = RTM_ADD;
+    bytes[3] = if change { RTM_CHANGE } else { RTM_ADD };
     bytes[8..12].copy_from_slice(&(RTF_UP | RTF_GATEWAY | RTF_STATIC).to_le_bytes());
     bytes[12..16].copy_from_slice(&(RTA_DST | RTA_GATEWAY | RTA_NETMASK).to_le_bytes());
     bytes[20..24].copy_from_slice(&1u32.to_le_bytes());
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_default_route_is_a_message_of_two_hundred_bytes() {
-        let message = default_route(Ipv4Addr::new(172, 18, 0, 1));
+        let message = default_route(Ipv4Addr::new(172, 18, 0, 1), false);
         assert_eq!(message.len(), 200);
         assert_eq!(message[..4], [200, 0, 5, 1]);
         assert_eq!(message[8..16], [3, 8, 0, 0, 7, 0, 0, 0]);

@@ -14,8 +14,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Brings the loopback up, then gives the interface its addresses, brings it up and adds the default route. What is there
-/// already stays.
+/// Default routes of one family that are deleted to make room for another. A container gets one; its own programs may add some.
+const DEFAULT_ROUTES_MAX: u8 = 16;
+
+/// Brings the loopback up, then gives the interface its addresses, brings it up and makes the default route lead through it.
 pub(super) fn configure(
     own_socket: &OwnedFd,
     socket: &OwnedFd,
@@ -39,10 +41,17 @@ pub(super) fn configure(
     }
     step("bringing the interface up", sys::bring_up(socket, inner.as_str()))?;
     for gateway in gateways.iter().copied().filter_map(v4) {
-        match sys::add_default_route(socket, gateway) {
-            Err(there) if there.kind() == io::ErrorKind::AlreadyExists => {}
-            result => step("adding the default route", result)?,
+        for _ in 0..DEFAULT_ROUTES_MAX {
+            match sys::delete_default_route(socket) {
+                // netdevice(7): no such route.
+                Err(none) if none.raw_os_error() == Some(libc::ESRCH) => break,
+                result => step("deleting a default route", result)?,
+            }
         }
+        step(
+            "adding the default route",
+            sys::add_default_route(socket, gateway),
+        )?;
     }
     Ok(())
 }

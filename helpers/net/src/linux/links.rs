@@ -11,6 +11,7 @@ use std::net::IpAddr;
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 /// Bytes of `struct ifinfomsg`.
 const IFINFOMSG_BYTES: usize = 16;
@@ -19,11 +20,13 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -105,7 +108,27 @@ pub(super) fn attach(socket: &mut Socket, endpoint: &Endpoint<'_>) -> Answer<()>
         Some(libc::ESRCH) => HelperError::new(ErrorCode::NotFound, format!("no jail {}", endpoint.jid)),
         Some(_) | None => unsupported_or("making a pair of interfaces", &error),
     })?;
-    refuse_own_namespace(socket, endpoint.host_end)
+    refuse_own_namespace(socket, endpoint.host_end)?;
+    if endpoint.isolated {
+        isolate(socket, endpoint.host_end)?;
+    }
+    Ok(())
+}
+
+/// Makes the bridge keep frames of its isolated members from each other (bridge(8), `isolated`).
+fn isolate(socket: &mut Socket, host_end: &InterfaceName) -> Answer<()> {
+    let link = find(socket, host_end)?.ok_or_else(|| gone(host_end))?;
+    let mut fixed = ifinfomsg(link.index, 0);
+    fixed[0] = libc::AF_BRIDGE as u8;
+    let message = Message::new(RTM_SETLINK, 0, &fixed)
+        .nest(IFLA_PROTINFO, &[], |port| port.bytes(IFLA_BRPORT_ISOLATED, &[1]));
+    match socket.ask(&message) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            remove(socket, host_end)?;
+            Err(unsupported_or("isolating a member of a bridge", &error))
+        }
+    }
 }
 
 /// The id may be any process: one that shares this host's network would have got an interface of any name in it. The kernel

@@ -27,10 +27,13 @@ pub const FRONT: Confinement<'static> = Confinement {
     paths: Some(&[]),
 };
 
-/// What the process that runs nft(8) keeps, and nft(8) inherits: the capability. There is no list of calls, because the
+/// The hand binds published ports too, which may be below 1024.
+const HAND_CAPABILITIES: &[Capability] = &[Capability::CAP_NET_ADMIN, Capability::CAP_NET_BIND_SERVICE];
+
+/// What the process that runs nft(8) keeps, and nft(8) inherits: the capabilities. There is no list of calls, because the
 /// host's own program makes calls that this code cannot know.
 pub const HAND: Confinement<'static> = Confinement {
-    capabilities: CAPABILITIES,
+    capabilities: HAND_CAPABILITIES,
     user: None,
     calls: None,
     paths: None,

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Adds a route: `struct rtentry` (linux/sockios.h).
 const SIOCADDRT: Opcode = 0x890b;
+/// Deletes a route.
+const SIOCDELRT: Opcode = 0x890c;
 /// Reads an interface's flags.
 const SIOCGIFFLAGS: Opcode = 0x8913;
 /// Sets an interface's flags.
@@ -103,12 +105,25 @@ pub(super) fn bring_up(socket: BorrowedFd<'_>, name: &str) -> Result<()> {
 
 /// Adds a default route through the gateway.
 pub(super) fn add_default_route(socket: BorrowedFd<'_>, gateway: Ipv4Addr) -> Result<()> {
-    let mut request = RouteRequest {
+    let mut request = default_route(gateway, RTF_UP | RTF_GATEWAY);
+    // SAFETY: SIOCADDRT takes a struct rtentry; its device, the only pointer in it, is null.
+    unsafe { change::<SIOCADDRT, _>(socket, &mut request) }
+}
+
+/// Deletes one default route, whatever gateway it has.
+pub(super) fn delete_default_route(socket: BorrowedFd<'_>) -> Result<()> {
+    let mut request = default_route(Ipv4Addr::UNSPECIFIED, RTF_UP);
+    // SAFETY: SIOCDELRT takes a struct rtentry; its device, the only pointer in it, is null.
+    unsafe { change::<SIOCDELRT, _>(socket, &mut request) }
+}
+
+fn default_route(gateway: Ipv4Addr, flags: u16) -> RouteRequest {
+    RouteRequest {
         pad1: 0,
         destination: address_of(Ipv4Addr::UNSPECIFIED),
         gateway: address_of(gateway),
         netmask: address_of(Ipv4Addr::UNSPECIFIED),
-        flags: RTF_UP | RTF_GATEWAY,
+        flags,
         pad2: 0,
         pad3: 0,
         pad4: 0,
@@ -117,9 +132,7 @@ pub(super) fn add_default_route(socket: BorrowedFd<'_>, gateway: Ipv4Addr) -> Re
         mtu: 0,
         window: 0,
         round_trip: 0,
-    };
-    // SAFETY: SIOCADDRT takes a struct rtentry; its device, the only pointer in it, is null.
-    unsafe { change::<SIOCADDRT, _>(socket, &mut request) }
+    }
 }
 
 /// The network namespace in which the socket was made.

@@ -230,6 +230,7 @@ pub(crate) fn endpoint(
         inner: InnerInterfaceName::new(inner).unwrap(),
         mac: [2, 0x42, a, b, c, d],
         mtu: 1400,
+        isolated: false,
     }
 }
 
@@ -259,6 +260,8 @@ pub(crate) fn rules(bridge: &str, subnet: [u8; 4], ports: &[(u16, [u8; 4], u16)]
         bridge: interface(bridge),
         subnets: Bounded::new(vec![prefix(subnet, 24)]).unwrap(),
         masquerade: true,
+        internal: false,
+        members_talk: true,
         ports: Bounded::new(ports.iter().map(port).collect()).unwrap(),
     };
     Request::LoadRules {

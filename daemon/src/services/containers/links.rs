@@ -1,0 +1,177 @@
+//! Old links on the default bridge (`--link name:alias`): lines in the hosts file and variables of the environment.
+
+use super::messages::Find;
+use super::state::Container;
+use super::verbs::Deps;
+use crate::services::Failure;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A container that another one is linked to.
+#[derive(Debug, Clone)]
+pub(super) struct Linked {
+    pub(super) target: Arc<Container>,
+    pub(super) alias: String,
+    pub(super) address: IpAddr,
+}
+
+/// The parts of a link: the container, and what it is called.
+#[must_use]
+pub(super) fn parts(link: &str) -> (&str, &str) {
+    let (name, alias) = link.split_once(':').unwrap_or((link, link));
+    // Inspect shows them so, and what it shows can be sent again.
+    let alias = alias.rsplit('/').next().unwrap_or(alias);
+    (name.trim_start_matches('/'), alias.trim_start_matches('/'))
+}
+
+/// Finds what a new container is linked to.
+///
+/// # Errors
+/// dockerd's words for a container that is not there.
+pub(super) async fn check(deps: &Deps, tenant: &str, links: Option<&Vec<String>>) -> Result<(), Failure> {
+    for link in links.into_iter().flatten() {
+        let (name, _) = parts(link);
+        target(deps, tenant, name)
+            .await
+            .map_err(|failure| failure.within(&format!("could not get container for {name}")))?;
+    }
+    Ok(())
+}
+
+/// What a starting container is linked to.
+///
+/// # Errors
+/// dockerd's words for one that does not run.
+pub(super) async fn resolve(deps: &Deps, container: &Container) -> Result<Vec<Linked>, Failure> {
+    let mut linked = Vec::new();
+    if container.host_config.network_mode != "bridge" {
+        return Ok(linked);
+    }
+    for link in container.host_config.links.iter().flatten() {
+        let (name, alias) = parts(link);
+        let target = target(deps, &container.tenant, name).await?;
+        let attachments = target.attachments.iter();
+        let endpoint = attachments
+            .filter(|attachment| attachment.network == "bridge")
+            .find_map(|attachment| attachment.endpoint.as_ref());
+        match endpoint
+            .and_then(|endpoint| endpoint.places.first())
+            .filter(|_| target.is_running())
+        {
+            Some(place) => linked.push(Linked {
+                alias: alias.to_owned(),
+                address: place.address,
+                target,
+            }),
+            None => {
+                return Err(Failure::Conflict(format!(
+                    "Cannot link to a non running container: /{name} AS /{}/{alias}",
+                    container.name
+                )));
+            }
+        }
+    }
+    Ok(linked)
+}
+
+async fn target(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
+    let find = Find {
+        text: name.to_owned(),
+        tenant: tenant.to_owned(),
+    };
+    let found = deps.table.ask(find).await?;
+    found
+        .map(|found| found.container)
+        .map_err(|error| Failure::NotFound(error.to_string()))
+}
+
+/// A link's line in the hosts file.
+#[must_use]
+pub(super) fn hosts_line(linked: &Linked) -> String {
+    let id = linked.target.id.get(..12).unwrap_or(&linked.target.id);
+    let names = [linked.alias.as_str(), id, linked.target.name.as_str()];
+    let names: Vec<&str> = names
+        .into_iter()
+        .enumerate()
+        .filter(|(number, name)| *number < 2 || *name != linked.alias)
+        .map(|(_, name)| name)
+        .collect();
+    format!("{}\t{}", linked.address, names.join(" "))
+}
+
+/// A link's variables: where the ports are, and the environment of what is linked.
+#[must_use]
+pub(super) fn environment(container: &Container, linked: &Linked) -> Vec<String> {
+    let prefix = linked.alias.to_uppercase().replace('-', "_");
+    let address = linked.address;
+    let mut variables = Vec::new();
+    let exposed = linked.target.config.exposed_ports.iter().flatten();
+    let mut ports: Vec<(u16, &str)> = exposed
+        .filter_map(|(port, _)| {
+            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            Some((number.parse().ok()?, protocol))
+        })
+        .collect();
+    ports.sort_unstable();
+    if let Some((number, protocol)) = ports.first() {
+        variables.push(format!("{prefix}_PORT={protocol}://{address}:{number}"));
+    }
+    for (number, protocol) in ports {
+        let port = format!("{prefix}_PORT_{number}_{}", protocol.to_uppercase());
+        variables.push(format!("{port}={protocol}://{address}:{number}"));
+        variables.push(format!("{port}_ADDR={address}"));
+        variables.push(format!("{port}_PORT={number}"));
+        variables.push(format!("{port}_PROTO={protocol}"));
+    }
+    variables.push(format!("{prefix}_NAME=/{}/{}", container.name, linked.alias));
+    let env = linked.target.config.env.iter().flatten();
+    let passed = env.filter(|entry| !entry.starts_with("HOME=") && !entry.starts_with("PATH="));
+    variables.extend(passed.map(|entry| format!("{prefix}_ENV_{entry}")));
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Phase, tests::container};
+    use super::*;
+
+    fn linked(alias: &str) -> Linked {
+        let mut target = container(Phase::Running { pid: 1 });
+        target.name = "store".to_owned();
+        target.config =
+            serde_json::from_str(r#"{"Env":["PATH=/bin","A=1"],"ExposedPorts":{"80/tcp":{},"53/udp":{}}}"#)
+                .unwrap();
+        Linked {
+            target: Arc::new(target),
+            alias: alias.to_owned(),
+            address: "172.17.0.7".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn links_are_read_as_they_are_sent_and_as_they_are_shown() {
+        assert_eq!(parts("store:db"), ("store", "db"));
+        assert_eq!(parts("store"), ("store", "store"));
+        assert_eq!(parts("/store:/web/db"), ("store", "db"));
+    }
+
+    #[test]
+    fn a_link_is_a_line_of_hosts_and_some_variables() {
+        assert_eq!(hosts_line(&linked("db")), "172.17.0.7\tdb abababababab store");
+        assert_eq!(hosts_line(&linked("store")), "172.17.0.7\tstore abababababab");
+        let wanted = [
+            "MY_DB_PORT=udp://172.17.0.7:53",
+            "MY_DB_PORT_53_UDP=udp://172.17.0.7:53",
+            "MY_DB_PORT_53_UDP_ADDR=172.17.0.7",
+            "MY_DB_PORT_53_UDP_PORT=53",
+            "MY_DB_PORT_53_UDP_PROTO=udp",
+            "MY_DB_PORT_80_TCP=tcp://172.17.0.7:80",
+            "MY_DB_PORT_80_TCP_ADDR=172.17.0.7",
+            "MY_DB_PORT_80_TCP_PORT=80",
+            "MY_DB_PORT_80_TCP_PROTO=tcp",
+            "MY_DB_NAME=/x/my-db",
+            "MY_DB_ENV_A=1",
+        ];
+        assert_eq!(environment(&container(Phase::Created), &linked("my-db")), wanted);
+    }
+}
