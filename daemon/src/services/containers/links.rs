@@ -31,9 +31,10 @@ pub(super) fn parts(link: &str) -> (&str, &str) {
 pub(super) async fn check(deps: &Deps, tenant: &str, links: Option<&Vec<String>>) -> Result<(), Failure> {
     for link in links.into_iter().flatten() {
         let (name, _) = parts(link);
+        // Not 404, which clients take for a missing image.
         target(deps, tenant, name)
             .await
-            .map_err(|failure| failure.within(&format!("could not get container for {name}")))?;
+            .map_err(|failure| Failure::Invalid(format!("could not get container for {name}: {failure}")))?;
     }
     Ok(())
 }
