@@ -246,9 +246,11 @@ fn ipam_config(subnet: &Subnet) -> IpamConfig {
         subnet: subnet.net.to_string(),
         ip_range: subnet.range.map(|range| range.to_string()).unwrap_or_default(),
         // dockerd shows what was asked for, or all that it chose itself.
-        gateway: (subnet.gateway_given || !subnet.given)
-            .then(|| subnet.gateway.to_string())
-            .unwrap_or_default(),
+        gateway: if subnet.gateway_given || !subnet.given {
+            subnet.gateway.to_string()
+        } else {
+            String::new()
+        },
         auxiliary_addresses: Some(auxiliary).filter(|addresses| !addresses.is_empty()),
     }
 }
