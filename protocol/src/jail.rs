@@ -16,7 +16,7 @@ pub enum Request {
     /// Makes a jail without processes. Answer: `Created`.
     Create(Box<JailSpec>),
     /// Sockets made inside the jail's network by root, for the net helper to configure it through. Answer: `Done` with one
-    /// descriptor on Linux (AF_INET, datagram) and two on FreeBSD (AF_INET datagram, then PF_ROUTE raw). `Refused` for a
+    /// descriptor on Linux (route netlink) and two on FreeBSD (AF_INET datagram, then PF_ROUTE raw). `Refused` for a
     /// jail that shares the host's network.
     OpenNetwork {
         /// The jail.

@@ -36,7 +36,7 @@ pub enum Request {
     },
     /// Sets addresses and the default routes inside a jail, brings its loopback up. A default route of the same family that is
     /// there already is replaced. The sockets that the jail helper made
-    /// inside come along: on Linux one (AF_INET, datagram), on FreeBSD two (AF_INET datagram, then PF_ROUTE raw, because
+    /// inside come along: on Linux one (route netlink), on FreeBSD two (AF_INET datagram, then PF_ROUTE raw, because
     /// no route can be set through the first there).
     ConfigureInside {
         /// The interface inside; none configures only the loopback.
@@ -96,7 +96,7 @@ pub struct AddressPrefix {
 pub struct RuleSet {
     /// The network's bridge.
     pub bridge: InterfaceName,
-    /// The network's prefixes.
+    /// The network's prefixes, each with the host's own address there, at which the network's name server is.
     pub subnets: Bounded<AddressPrefix, ADDRESSES_MAX>,
     /// Whether containers reach the outside through address translation.
     pub masquerade: bool,

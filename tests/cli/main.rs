@@ -23,5 +23,6 @@ mod network;
 mod network_names;
 mod network_ports;
 mod network_user;
+mod network_v6;
 mod run;
 mod streams;

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const LOAD: u32 = 1;
 /// Bind a socket of the kind in number 0 to the address in text 0.
 const BIND: u32 = 2;
+/// Pass IPv6 packets on.
+const FORWARD_IPV6: u32 = 3;
 
 /// Connections that wait to be accepted: what Linux allows since 5.4 (SOMAXCONN, listen(2)); FreeBSD cuts it to its own.
 const BACKLOG: i32 = 4096;
@@ -57,11 +59,22 @@ pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
     while let Some((order, fds)) = orders.next()? {
         let done = match order.operation {
             BIND => bind(&order, &fds),
+            FORWARD_IPV6 => host::forward_ipv6()
+                .map(|()| Done::default())
+                .map_err(|e| HelperError::system("switching IPv6 forwarding on", &e)),
             _ => load(&order, fds, outer).map(|()| Done::default()),
         };
         orders.answer(done)?;
     }
     Ok(())
+}
+
+/// The front's side: has this host pass IPv6 packets on.
+///
+/// # Errors
+/// What the kernel gives.
+pub fn forward_ipv6(hand: &Hand) -> Answer<()> {
+    hand.call(&Order::new(FORWARD_IPV6), &[]).map(|_| ())
 }
 
 /// The front's side: a socket at a published port.
@@ -237,7 +250,7 @@ mod tests {
                 .collect::<Vec<OwnedFd>>()
         };
         let code = |order: &Order, fds| load(order, fds, "cellblock").unwrap_err().code;
-        assert_eq!(code(&Order::new(3), files(1)), ErrorCode::Refused);
+        assert_eq!(code(&Order::new(9), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor("../all"), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor(""), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor("net1"), files(0)), ErrorCode::BadDescriptors);

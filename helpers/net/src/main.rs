@@ -32,7 +32,8 @@ fn run() -> Result<ExitCode> {
             let host = Host::open(&policy)?;
             let lock = HostLock::open()?;
             host::confine_front(&inherited, &hand, &lock, &host)?;
-            Ok(serve::forever(inherited, Net::new(host, hand, lock, outer)))
+            let net = Net::new(host, hand, lock, outer, policy.enable_forwarding);
+            Ok(serve::forever(inherited, net))
         }
         Side::Hand(orders) => {
             // The connection and the audit log are the front's alone.

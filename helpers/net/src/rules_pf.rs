@@ -9,7 +9,8 @@
 //!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
 //! - filter: into the network come answers, published ports and the host; nothing else, and so nothing from another
 //!   container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
-//!   Whether containers reach services of the host itself is left to the administrator's own rules.
+//!   The network's name server, at the host's own address there, is always reached.
+//!   Whether containers reach other services of the host itself is left to the administrator's own rules.
 
 use crate::prefix;
 use protocol::net::{PortRule, RuleSet, Transport};
@@ -33,6 +34,15 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
     let ports: Vec<&PortRule> = one.into_iter().chain(any).collect();
     lines.extend(ports.iter().flat_map(|port| hairpin(rules, port)));
     lines.extend(ports.iter().map(|port| redirect(port)));
+    for own in rules.subnets.as_slice() {
+        let (family, subnet) = (family(own.address), prefix::text(*own));
+        lines.extend(["tcp", "udp"].map(|proto| {
+            format!(
+                "pass in quick on {} {family} proto {proto} from {subnet} to {} port 53",
+                rules.bridge, own.address
+            )
+        }));
+    }
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
         let verdict = if rules.internal { "block drop" } else { "pass" };
         format!("{verdict} in quick on {bridge} {family} from {subnet} to ! (self)")
@@ -141,6 +151,10 @@ rdr pass on ! lo0 inet proto tcp from any to (self) port 8080 -> 172.18.0.2 port
 rdr pass on ! lo0 inet proto udp from any to (self) port 5300 -> 172.18.0.2 port 53
 rdr pass on ! lo0 inet proto tcp from any to (self) port 8081 -> 172.18.0.2 port 80
 rdr pass on ! lo0 inet6 proto tcp from any to (self) port 8080 -> fd00:1::2 port 80
+pass in quick on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.1 port 53
+pass in quick on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.1 port 53
+pass in quick on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::1 port 53
+pass in quick on cbbr0 inet6 proto udp from fd00:1::/64 to fd00:1::1 port 53
 pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)
 pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self)
 pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80
@@ -180,7 +194,7 @@ block drop out quick on cbbr0
             text.contains("block drop in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)"),
             "{text}"
         );
-        assert!(!text.contains("pass in"), "{text}");
+        assert!(!text.contains("pass in quick on cbbr0 inet from"), "{text}");
     }
 
     #[test]

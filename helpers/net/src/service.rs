@@ -57,17 +57,20 @@ pub struct Net {
     lock: HostLock,
     /// Stands before each rule set's name.
     outer: String,
+    /// Whether IPv6 forwarding is still to be switched on with the first network that needs it.
+    forwards_ipv6: bool,
 }
 
 impl Net {
     /// With what was opened before the sandbox closed.
     #[must_use]
-    pub fn new(host: Host, hand: Hand, lock: HostLock, outer: String) -> Self {
+    pub fn new(host: Host, hand: Hand, lock: HostLock, outer: String, forwards_ipv6: bool) -> Self {
         Net {
             host,
             hand,
             lock,
             outer,
+            forwards_ipv6,
         }
     }
 
@@ -78,6 +81,10 @@ impl Net {
         addresses: &[AddressPrefix],
         mtu_bytes: u16,
     ) -> Answer<()> {
+        if self.forwards_ipv6 && addresses.iter().any(|one| one.address.is_ipv6()) {
+            hand::forward_ipv6(&self.hand)?;
+            self.forwards_ipv6 = false;
+        }
         let host = &mut self.host;
         self.lock.hold(|| {
             if !host.interfaces()?.contains(bridge) {

@@ -215,13 +215,9 @@ impl Networks {
 
     /// The rules of a network.
     pub(super) fn rule_set(&self, network: &Network, ports: &[PortRule]) -> Result<Box<RuleSet>, Failure> {
-        let prefix = |subnet: &Subnet| AddressPrefix {
-            address: subnet.net.network(),
-            prefix_bits: subnet.net.prefix_len(),
-        };
         Ok(Box::new(RuleSet {
             bridge: naming::bridge_interface(&self.installation, &network.id)?,
-            subnets: Bounded::new(network.subnets.iter().map(prefix).collect())?,
+            subnets: Bounded::new(host_addresses(network))?,
             masquerade: network.masquerades(),
             internal: network.internal,
             members_talk: network.members_talk(),

@@ -101,7 +101,7 @@ impl Entrant<'_> {
     }
 }
 
-/// A datagram socket in the network of a jail.
+/// A route netlink socket in the network of a jail.
 pub(super) fn open_network(first: &Process) -> Answer<OwnedFd> {
     let failed = |error: Error| HelperError::system("open the jail's network", &error);
     let (news, report) = report::open().map_err(failed)?;
@@ -120,9 +120,10 @@ pub(super) fn open_network(first: &Process) -> Answer<OwnedFd> {
 
 fn socket_inside(first: &Process) -> Result<OwnedFd> {
     move_into_thread_name_spaces(first.as_fd(), ThreadNameSpaceType::NETWORK)?;
+    // The default protocol, 0, is route netlink.
     Ok(socket_with(
-        AddressFamily::INET,
-        SocketType::DGRAM,
+        AddressFamily::NETLINK,
+        SocketType::RAW,
         SocketFlags::CLOEXEC,
         None,
     )?)

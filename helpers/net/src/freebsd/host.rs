@@ -235,6 +235,17 @@ pub fn rule_program(outer: &str, anchor: &AnchorName) -> Option<Command> {
     Some(command)
 }
 
+/// Containers have no IPv6 addresses here, so nothing has to be passed on.
+///
+/// # Errors
+/// Always: nobody asks.
+pub fn forward_ipv6() -> Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Whether containers can have IPv6 addresses.
+pub const HAS_IPV6: bool = false;
+
 /// What its absence means, for people.
 pub const RULE_PROGRAM_MISSING: &str =
     "/sbin/pfctl is missing: there is no address translation and no port is published";

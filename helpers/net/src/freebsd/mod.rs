@@ -17,6 +17,8 @@ mod sandbox;
 mod sys;
 
 #[cfg(target_os = "freebsd")]
-pub use host::{Host, RULE_PROGRAM_MISSING, descriptors, is_unsupported, no_rules, rule_program};
+pub use host::{
+    HAS_IPV6, Host, RULE_PROGRAM_MISSING, descriptors, forward_ipv6, is_unsupported, no_rules, rule_program,
+};
 #[cfg(target_os = "freebsd")]
 pub use sandbox::{confine_front, confine_hand};

@@ -1,6 +1,7 @@
 //! Bridges and endpoint pairs (rtnetlink(7), `struct ifinfomsg`).
 
 use super::netlink::{self, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Reply, Socket};
+use crate::prefix;
 use crate::service::Endpoint;
 use protocol::names::InterfaceName;
 use protocol::net::AddressPrefix;
@@ -30,7 +31,11 @@ const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
+const RTM_NEWROUTE: u16 = 24;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 /// An IPv6 address is usable at once: nobody else can have it on a bridge that was just made.
 const IFA_F_NODAD: u32 = 2;
 
@@ -67,16 +72,15 @@ pub(super) fn ensure_bridge(
         Err(there) if there.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unsupported_or("making a bridge", &error)),
     }
-    let link = find(socket, bridge)?.ok_or_else(|| gone(bridge))?;
+    let link = find(socket, bridge.as_str())?.ok_or_else(|| gone(bridge.as_str()))?;
     if link.kind != BRIDGE {
         let why = format!("{bridge} is there already and is no bridge");
         return Err(HelperError::new(ErrorCode::AlreadyExists, why));
     }
     let up =
         Message::new(RTM_NEWLINK, 0, &ifinfomsg(link.index, IFF_UP)).number(IFLA_MTU, u32::from(mtu_bytes));
-    socket
-        .ask(&up)
-        .map_err(|e| HelperError::system("bringing a bridge up", &e))?;
+    let raised = socket.ask(&up);
+    raised.map_err(|e| HelperError::system("bringing a bridge up", &e))?;
     addresses
         .iter()
         .try_for_each(|address| add_address(socket, link.index, *address))
@@ -84,7 +88,7 @@ pub(super) fn ensure_bridge(
 
 /// Makes the pair whole in one message: one end on the bridge and up, the other in the jail's network under its name.
 pub(super) fn attach(socket: &mut Socket, endpoint: &Endpoint<'_>) -> Answer<()> {
-    let bridge = find(socket, endpoint.bridge)?.ok_or_else(|| gone(endpoint.bridge))?;
+    let bridge = find(socket, endpoint.bridge.as_str())?.ok_or_else(|| gone(endpoint.bridge.as_str()))?;
     if bridge.kind != BRIDGE {
         let why = format!("{} is no bridge", endpoint.bridge);
         return Err(HelperError::new(ErrorCode::Refused, why));
@@ -117,7 +121,7 @@ pub(super) fn attach(socket: &mut Socket, endpoint: &Endpoint<'_>) -> Answer<()>
 
 /// Makes the bridge keep frames of its isolated members from each other (bridge(8), `isolated`).
 fn isolate(socket: &mut Socket, host_end: &InterfaceName) -> Answer<()> {
-    let link = find(socket, host_end)?.ok_or_else(|| gone(host_end))?;
+    let link = find(socket, host_end.as_str())?.ok_or_else(|| gone(host_end.as_str()))?;
     let mut fixed = ifinfomsg(link.index, 0);
     fixed[0] = libc::AF_BRIDGE as u8;
     let message = Message::new(RTM_SETLINK, 0, &fixed)
@@ -134,7 +138,7 @@ fn isolate(socket: &mut Socket, host_end: &InterfaceName) -> Answer<()> {
 /// The id may be any process: one that shares this host's network would have got an interface of any name in it. The kernel
 /// says where the other end is only once the pair is there.
 fn refuse_own_namespace(socket: &mut Socket, host_end: &InterfaceName) -> Answer<()> {
-    let link = find(socket, host_end)?.ok_or_else(|| gone(host_end))?;
+    let link = find(socket, host_end.as_str())?.ok_or_else(|| gone(host_end.as_str()))?;
     if link.leads_elsewhere {
         return Ok(());
     }
@@ -147,7 +151,7 @@ fn refuse_own_namespace(socket: &mut Socket, host_end: &InterfaceName) -> Answer
 
 /// Removes a bridge or a pair. Done if it is not there.
 pub(super) fn remove(socket: &mut Socket, interface: &InterfaceName) -> Answer<()> {
-    let Some(link) = find(socket, interface)? else {
+    let Some(link) = find(socket, interface.as_str())? else {
         return Ok(());
     };
     if link.kind != BRIDGE && link.kind != PAIR {
@@ -180,8 +184,8 @@ pub(super) fn list(socket: &mut Socket) -> Answer<Vec<InterfaceName>> {
         .collect())
 }
 
-fn find(socket: &mut Socket, interface: &InterfaceName) -> Answer<Option<Link>> {
-    let message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0)).text(IFLA_IFNAME, interface.as_str());
+fn find(socket: &mut Socket, interface: &str) -> Answer<Option<Link>> {
+    let message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0)).text(IFLA_IFNAME, interface);
     match socket.ask(&message) {
         Ok(replies) => Ok(replies.first().map(parse)),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -213,22 +217,53 @@ fn parse(reply: &Reply) -> Link {
     link
 }
 
-fn add_address(socket: &mut Socket, index: u32, prefix: AddressPrefix) -> Answer<()> {
-    let (family, bytes) = match prefix.address {
-        IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
-        IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
-    };
+/// The number of an interface after it has been brought up.
+pub(super) fn bring_up(socket: &mut Socket, interface: &str) -> Answer<u32> {
+    let link = find(socket, interface)?.ok_or_else(|| gone(interface))?;
+    let up = Message::new(RTM_NEWLINK, 0, &ifinfomsg(link.index, IFF_UP));
+    let raised = socket.ask(&up);
+    raised.map_err(|e| HelperError::system("bringing an interface up", &e))?;
+    Ok(link.index)
+}
+
+/// Makes the default route of the gateway's family lead to it.
+pub(super) fn set_default_route(socket: &mut Socket, index: u32, gateway: IpAddr) -> Answer<()> {
+    let (family, bytes) = octets(gateway);
+    // struct rtmsg: family, lengths, type of service, table main, protocol boot, scope universe, type unicast, flags.
+    let fixed = [family, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    let message = Message::new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &fixed)
+        .bytes(RTA_GATEWAY, &bytes)
+        .number(RTA_OIF, index);
+    let set = socket.ask(&message);
+    set.map(|_| ())
+        .map_err(|e| HelperError::system("setting the default route", &e))
+}
+
+fn octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => (libc::AF_INET as u8, address.octets().to_vec()),
+        IpAddr::V6(address) => (libc::AF_INET6 as u8, address.octets().to_vec()),
+    }
+}
+
+/// Gives an interface an address; one that is there already stays.
+pub(super) fn add_address(socket: &mut Socket, index: u32, prefix: AddressPrefix) -> Answer<()> {
+    let (family, bytes) = octets(prefix.address);
     // struct ifaddrmsg: family, prefix length, flags, scope, index.
-    let mut fixed = vec![family as u8, prefix.prefix_bits, 0, 0];
+    let mut fixed = vec![family, prefix.prefix_bits, 0, 0];
     fixed.extend_from_slice(&index.to_ne_bytes());
-    let message = Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &fixed)
+    let mut message = Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &fixed)
         .bytes(IFA_LOCAL, &bytes)
         .bytes(IFA_ADDRESS, &bytes)
         .number(IFA_FLAGS, IFA_F_NODAD);
-    socket
-        .ask(&message)
+    if let (IpAddr::V4(address), 0..31) = (prefix.address, prefix.prefix_bits) {
+        let broadcast = address.to_bits() | !prefix::netmask(prefix.prefix_bits).to_bits();
+        message = message.bytes(IFA_BROADCAST, &broadcast.to_be_bytes());
+    }
+    let added = socket.ask(&message);
+    added
         .map(|_| ())
-        .map_err(|e| HelperError::system("giving a bridge its address", &e))
+        .map_err(|e| HelperError::system("giving an interface its address", &e))
 }
 
 /// The hardware address that goes with an IPv4 address, as Docker forms it.
@@ -251,7 +286,7 @@ fn ifinfomsg(index: u32, flags: u32) -> [u8; IFINFOMSG_BYTES] {
     bytes
 }
 
-fn gone(interface: &InterfaceName) -> HelperError {
+fn gone(interface: &str) -> HelperError {
     HelperError::new(ErrorCode::NotFound, format!("no interface {interface}"))
 }
 

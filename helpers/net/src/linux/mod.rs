@@ -1,6 +1,6 @@
-//! The Linux half: rtnetlink for bridges and pairs, ioctl(2) for what is inside, nft(8) for rules.
+//! The Linux half: rtnetlink for interfaces, addresses and routes, nft(8) for rules.
 //!
-//! What is open before the sandbox closes: one route netlink socket and one IPv4 socket, both of the host's network.
+//! What is open before the sandbox closes: one route netlink socket of the host's network.
 
 mod inside;
 mod links;
@@ -18,7 +18,6 @@ use protocol::names::{AnchorName, InnerInterfaceName, InterfaceName};
 use protocol::net::{AddressPrefix, Request, RuleSet};
 use protocol::policy::NetPolicy;
 use protocol::{Answer, HelperError};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io::Result;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -30,17 +29,21 @@ const NFT_PATHS: [&str; 2] = ["/usr/sbin/nft", "/sbin/nft"];
 /// Whether the host passes packets on (ip-sysctl).
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
+/// The same for IPv6.
+const FORWARDING_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
+/// What each interface does with IPv6.
+const INTERFACES_IPV6: &str = "/proc/sys/net/ipv6/conf";
+
 /// What this helper holds of the host.
 #[derive(Debug)]
 pub struct Host {
     route: netlink::Socket,
-    inet: OwnedFd,
     facts: HostFacts,
 }
 
 impl Host {
-    /// Opens what the sandbox will not let open, and switches forwarding on where the policy says so. Containers have no
-    /// IPv6 addresses, so IPv6 forwarding, which would cost the host its router advertisements, is left alone.
+    /// Opens what the sandbox will not let open, and switches IPv4 forwarding on where the policy says so. IPv6 forwarding costs
+    /// the host something: it is switched on with the first network that needs it ([`forward_ipv6`]).
     ///
     /// # Errors
     /// Where a socket cannot be made; the helper cannot work then.
@@ -57,10 +60,8 @@ impl Host {
         } else {
             "bridge, veth, no nft"
         };
-        let inet = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         Ok(Host {
             route: netlink::Socket::open()?,
-            inet,
             facts: facts(HostOs::Linux, backend)?,
         })
     }
@@ -110,7 +111,7 @@ impl Host {
                 "one socket is needed",
             ));
         };
-        inside::configure(&self.inet, socket, inner, addresses, gateways)
+        inside::configure(self.route.descriptor(), socket, inner, addresses, gateways)
     }
 
     /// Removes an interface of ours. Done if it is not there.
@@ -152,7 +153,7 @@ pub fn no_rules(outer: &str, anchor: &AnchorName) -> String {
     rules_nft::clear(outer, anchor)
 }
 
-/// How many sockets come with a request: for `ConfigureInside` the IPv4 datagram socket.
+/// How many sockets come with a request: for `ConfigureInside` the route netlink socket.
 #[must_use]
 pub fn descriptors(request: &Request) -> usize {
     usize::from(matches!(request, Request::ConfigureInside { .. }))
@@ -179,6 +180,26 @@ pub fn is_unsupported(complaint: &str) -> bool {
         .iter()
         .any(|sign| complaint.contains(sign))
 }
+
+/// Passes IPv6 packets on. A host that does ignores router advertisements unless it is told to heed them all the same.
+///
+/// # Errors
+/// What the kernel gives.
+pub fn forward_ipv6() -> Result<()> {
+    if std::fs::read_to_string(FORWARDING_IPV6)?.trim() == "1" {
+        return Ok(());
+    }
+    for interface in std::fs::read_dir(INTERFACES_IPV6)? {
+        let heed = interface?.path().join("accept_ra");
+        if std::fs::read_to_string(&heed).is_ok_and(|value| value.trim() == "1") {
+            std::fs::write(heed, "2")?;
+        }
+    }
+    std::fs::write(FORWARDING_IPV6, "1")
+}
+
+/// Whether containers can have IPv6 addresses.
+pub const HAS_IPV6: bool = true;
 
 fn nft() -> Option<&'static str> {
     NFT_PATHS.into_iter().find(|path| Path::new(path).exists())

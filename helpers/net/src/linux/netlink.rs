@@ -4,10 +4,10 @@
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, sendto, socket_with,
 };
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes of a message's header: length, kind, flags, sequence number, port.
 const HEADER_BYTES: usize = 16;
@@ -129,11 +129,20 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value.strip_suffix(&[0]).unwrap_or(value)).ok()
 }
 
+/// The kernel's address.
+const KERNEL: SocketAddrNetlink = SocketAddrNetlink::new(0, 0);
+
 /// A socket that talks to the kernel only.
 #[derive(Debug)]
 pub(super) struct Socket {
     fd: OwnedFd,
     sequence: u32,
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Socket { fd, sequence: 0 }
+    }
 }
 
 impl Socket {
@@ -150,8 +159,13 @@ impl Socket {
             None,
         )?;
         // Connected to port 0, the kernel, it takes no message from another process.
-        connect(&fd, &SocketAddrNetlink::new(0, 0))?;
-        Ok(Socket { fd, sequence: 0 })
+        connect(&fd, &KERNEL)?;
+        Ok(Socket::from(fd))
+    }
+
+    /// The descriptor.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Sends one request and gives what the kernel answers before its acknowledgement.
@@ -170,7 +184,10 @@ impl Socket {
 
     fn ask_once(&mut self, message: &Message) -> Result<Answer> {
         self.sequence = self.sequence.wrapping_add(1);
-        send(&self.fd, &message.numbered(self.sequence), SendFlags::empty())?;
+        // With an address the kernel judges by this process's capabilities, not by those of the socket's maker, who was
+        // somebody else where the socket comes from a jail (netlink_ns_capable).
+        let bytes = message.numbered(self.sequence);
+        sendto(&self.fd, &bytes, SendFlags::empty(), &KERNEL)?;
         let mut answer = Answer {
             sequence: self.sequence,
             replies: Vec::new(),

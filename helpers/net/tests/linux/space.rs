@@ -1,16 +1,16 @@
 //! Networks for tests: each test plays the host in a network namespace of its own, so the real host stays as it is.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use cellblock_net::host::sandbox::{FRONT, HAND};
 use helper_runtime::testing::{Helper, is_root};
 use protocol::names::{AnchorName, Bounded, InnerInterfaceName, InterfaceName, Label};
 use protocol::net::{AddressPrefix, PortRule, Request, Response, RuleSet, Transport};
 use protocol::policy::{NetPolicy, Policy};
 use protocol::{Answer, ErrorCode};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::{File, read_link};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Space {
 
     /// What the jail helper passes for the configuration of the inside.
     pub(crate) fn socket(&self) -> OwnedFd {
-        self.inside(|| UdpSocket::bind("0.0.0.0:0").unwrap().into())
+        self.inside(route_socket)
     }
 
     /// A server that answers a connection with who was seen to connect.
@@ -129,6 +129,17 @@ impl Server {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// A route netlink socket of the calling thread's network.
+pub(crate) fn route_socket() -> OwnedFd {
+    socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap()
 }
 
 /// A host of the test's own with a helper on it. The calling thread is in the host's network from then on.
@@ -326,11 +337,4 @@ pub(crate) fn is_possible(test: &str) -> bool {
         println!("SKIPPED {test}: needs {tool}");
     }
     missing.is_none()
-}
-
-/// The capabilities that the helper's processes may keep, as /proc writes them.
-pub(crate) fn kept_capabilities() -> String {
-    assert_eq!(FRONT.capabilities, HAND.capabilities);
-    let mask: u64 = FRONT.capabilities.iter().map(|one| 1u64 << one.index()).sum();
-    format!("{mask:016x}")
 }
