@@ -25,7 +25,28 @@ pub struct Settings {
     /// The host's memory in bytes, which the launcher asks the kernel for; 0 is not known.
     #[arg(long, default_value_t = 0)]
     pub memory_bytes: u64,
+    /// A registry that may be asked without TLS: `host[:port]` or `address/bits`. May stand several times.
+    #[arg(long = "insecure-registry")]
+    pub insecure_registries: Vec<String>,
+    /// An address that is asked before docker.io. May stand several times.
+    #[arg(long = "registry-mirror")]
+    pub registry_mirrors: Vec<String>,
+    /// The directory of registries' certificates.
+    #[arg(long)]
+    pub registry_certs_dir: Option<PathBuf>,
     /// Log filter, as in `info` or `cellblockd=debug`.
     #[arg(long, default_value = "info")]
     pub log: String,
+}
+
+impl Settings {
+    /// What was said about registries.
+    #[must_use]
+    pub fn registries(&self) -> crate::services::images::RegistrySettings {
+        crate::services::images::RegistrySettings {
+            insecure: self.insecure_registries.clone(),
+            mirrors: self.registry_mirrors.clone(),
+            certs_dir: self.registry_certs_dir.clone(),
+        }
+    }
 }

@@ -13,6 +13,7 @@
 
 mod basics;
 mod build;
+mod commit;
 mod copy;
 mod errors;
 mod exec;
@@ -24,5 +25,6 @@ mod network_names;
 mod network_ports;
 mod network_user;
 mod network_v6;
+mod registry;
 mod run;
 mod streams;

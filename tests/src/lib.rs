@@ -21,6 +21,7 @@ pub mod engine;
 pub mod http;
 pub mod proc;
 pub mod programs;
+pub mod registry;
 pub mod repository;
 pub mod saved;
 pub mod source;

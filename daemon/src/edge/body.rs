@@ -51,6 +51,14 @@ pub(super) fn channel(receiver: mpsc::Receiver<Bytes>) -> Body {
     Body::from_stream(bytes_of(receiver))
 }
 
+/// A body made of what a channel delivers; an error breaks the connection off.
+pub(super) fn fallible(receiver: mpsc::Receiver<std::io::Result<Bytes>>) -> Body {
+    Body::from_stream(unfold(receiver, |mut receiver| async move {
+        let bytes = receiver.recv().await?;
+        Some((bytes, receiver))
+    }))
+}
+
 fn bytes_of(receiver: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Bytes, Infallible>> {
     unfold(receiver, |mut receiver| async move {
         let bytes = receiver.recv().await?;

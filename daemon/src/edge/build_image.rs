@@ -41,13 +41,18 @@ async fn build(
     Query(pairs): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let header = request.headers().get("X-Registry-Config");
+    let registries = header
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let upload = spool(&state, request.into_body()).await?;
     let query = BuildQuery::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let Building {
         lines: mut told,
         ended,
-    } = state.builder.start(&by, query, upload);
+    } = state.builder.start(&by, query, registries, upload);
     let Some(first) = told.recv().await else {
         // Nothing was told, so the failure is the answer.
         let ending = || Failure::Unavailable("the daemon is ending".to_owned());

@@ -45,6 +45,7 @@ impl From<Failure> for ApiError {
             Failure::Invalid(_) => StatusCode::BAD_REQUEST,
             Failure::Conflict(_) => StatusCode::CONFLICT,
             Failure::NotModified => StatusCode::NOT_MODIFIED,
+            Failure::Denied(_) => StatusCode::UNAUTHORIZED,
             Failure::Forbidden(_) => StatusCode::FORBIDDEN,
             Failure::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Failure::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,14 +4,16 @@
 //! off here.
 
 use super::State;
-use super::body::{empty, json, lines, with_type};
+use super::body::{empty, fallible, json, lines, with_type};
 use super::error::{ApiError, page_not_found};
-use super::params::{Params, Read};
+use super::params::{Pairs, Params, Read};
 use crate::kernel::limits::LAYER_CONTENT_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::containers::inspect::driver_name;
 use crate::services::images::changes::apply_changes;
-use crate::services::images::{Children, Force, Image, ImageUser, Import, ListWish, Sharing, Spool, target};
+use crate::services::images::{
+    Children, Force, Image, ImageUser, Import, ListWish, Pull, Sharing, Spool, target,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, Request, State as Shared};
@@ -21,7 +23,7 @@ use axum::routing::{delete, get, post};
 use docker_api::containers::ContainerConfig;
 use docker_api::image_config::{ImageConfig, Platform};
 use docker_api::images::{ImageInspect, ImageSummary, ProgressLine};
-use docker_api::reference::Reference;
+use docker_api::reference::{Reference, ReferenceError};
 use docker_api::timestamps;
 use docker_api::version::ApiVersion;
 use http_body_util::BodyExt;
@@ -45,8 +47,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/images/load", post(load))
         .route("/images/create", post(create))
         .route("/images/prune", post(prune))
-        .route("/images/search", get(search))
-        .route("/images/get", get(save))
+        .route("/images/get", get(save_several))
         .route("/images/", delete(remove_nothing))
         .route("/images/{*rest}", get(get_one).post(post_one).delete(remove))
 }
@@ -68,13 +69,22 @@ async fn get_one(
             check_platform(&state, name, &params).await?;
             Ok(json(StatusCode::OK, &state.images.history(name).await?))
         }
-        Some((_, "get")) => save().await,
+        Some((name, "get")) => {
+            check_platform(&state, name, &params).await?;
+            save(&state, &[name.to_owned()]).await
+        }
         Some(_) | None => Err(page_not_found().await),
     }
 }
 
 /// `/images/{name}/tag`, `/images/{name}/push`.
-async fn post_one(Shared(state): Shared<State>, Path(rest): Path<String>, params: Params) -> Answer {
+async fn post_one(
+    Shared(state): Shared<State>,
+    Path(rest): Path<String>,
+    params: Params,
+    request: Request,
+) -> Answer {
+    let auth = auth_header(&request);
     match rest.rsplit_once('/') {
         Some((name, "tag")) => match target(params.text("repo"), params.text("tag"))? {
             Some(target) => {
@@ -84,7 +94,7 @@ async fn post_one(Shared(state): Shared<State>, Path(rest): Path<String>, params
             // dockerd does nothing, and says so.
             None => Ok(empty(StatusCode::OK)),
         },
-        Some((_, "push")) => not_yet("pushing to registries"),
+        Some((name, "push")) => push(&state, name, &params, &auth),
         Some(_) | None => Err(page_not_found().await),
     }
 }
@@ -256,12 +266,39 @@ async fn prune(Shared(state): Shared<State>, Extension(by): Extension<Principal>
     Ok(json(StatusCode::OK, &report))
 }
 
-async fn search() -> Answer {
-    not_yet("searching registries")
+fn push(state: &State, name: &str, params: &Params, auth: &str) -> Answer {
+    let invalid = |bad: ReferenceError| ApiError::bad_request(bad.to_string());
+    if !params.text("platform").is_empty() {
+        return not_yet("pushing one platform of an image");
+    }
+    let name = Reference::parse(name).map_err(invalid)?;
+    let name = match params.text("tag") {
+        "" => name,
+        tag => name.with_tag(tag).map_err(invalid)?,
+    };
+    if name.digest().is_some() {
+        return Err(ApiError::bad_request("cannot push a digest reference"));
+    }
+    let told = state.images.push(name, auth);
+    Ok(with_type(StatusCode::OK, "application/json", lines(told)))
 }
 
-async fn save() -> Answer {
-    not_yet("saving images")
+async fn save_several(Shared(state): Shared<State>, Query(pairs): Query<Vec<(String, String)>>) -> Answer {
+    let pairs = Pairs(&pairs);
+    let names: Vec<String> = pairs.all("names").map(str::to_owned).collect();
+    for platform in pairs.all("platform") {
+        if let Some(wanted) = json_platform(platform)? {
+            for name in &names {
+                fits(&*state.images.find(name).await?, name, &wanted)?;
+            }
+        }
+    }
+    save(&state, &names).await
+}
+
+async fn save(state: &State, names: &[String]) -> Answer {
+    let archive = state.images.save(names).await?;
+    Ok(with_type(StatusCode::OK, "application/x-tar", fallible(archive)))
 }
 
 async fn load(
@@ -283,11 +320,43 @@ async fn create(
     Query(pairs): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Answer {
-    let import = read_import(&Pairs(&pairs))?;
+    let pairs = Pairs(&pairs);
+    if !pairs.text("fromImage").is_empty() {
+        let auth = auth_header(&request);
+        return pull(&state, &by, &pairs, auth).await;
+    }
+    let import = read_import(&pairs)?;
     let root = spool(&state, request.into_body()).await?;
     let id = state.images.import(&by, root, import).await?;
     let line = ProgressLine::status(id).to_line();
     Ok(with_type(StatusCode::OK, "application/json", Body::from(line)))
+}
+
+async fn pull(state: &State, by: &Principal, pairs: &Pairs<'_>, auth: String) -> Answer {
+    let invalid = |bad: ReferenceError| ApiError::bad_request(bad.to_string());
+    // "pull -a" of old clients sends a name with a colon and no tag.
+    let name = Reference::parse(pairs.text("fromImage").trim_end_matches(':')).map_err(invalid)?;
+    let name = match pairs.text("tag") {
+        "" => name,
+        digest if digest.contains(':') => name.with_digest(digest).map_err(invalid)?,
+        tag => name.with_tag(tag).map_err(invalid)?,
+    };
+    let pull = Pull {
+        name,
+        platform: words_platform(pairs.text("platform"))?,
+        auth,
+    };
+    let told = state.images.pull(by, pull).await?;
+    Ok(with_type(StatusCode::OK, "application/json", lines(told)))
+}
+
+/// What a client says about itself to a registry; see the Docker API, "Authentication".
+pub(super) fn auth_header(request: &Request) -> String {
+    let header = request.headers().get("X-Registry-Auth");
+    header
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn read_import(pairs: &Pairs<'_>) -> Result<Import, ApiError> {
@@ -297,10 +366,7 @@ fn read_import(pairs: &Pairs<'_>) -> Result<Import, ApiError> {
         ("", _) => {
             return not_yet("importing from an address (send the archive itself: docker import - NAME)");
         }
-        (name, _) => {
-            Reference::parse(name).map_err(|bad| ApiError::bad_request(bad.to_string()))?;
-            return not_yet("pulling from registries");
-        }
+        (_, _) => return Err(ApiError::bad_request("either fromImage or fromSrc")),
     }
     let changes: Vec<String> = pairs.all("changes").map(str::to_owned).collect();
     Ok(Import {
@@ -344,27 +410,6 @@ fn words_platform(text: &str) -> Result<Option<Platform>, ApiError> {
         variant,
         ..Platform::default()
     }))
-}
-
-/// A query whose names may stand several times.
-struct Pairs<'a>(&'a [(String, String)]);
-
-impl<'a> Pairs<'a> {
-    fn all(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.0
-            .iter()
-            .filter(move |(own, _)| own == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The first counts, as in dockerd.
-    fn text(&self, name: &'a str) -> &'a str {
-        self.all(name).next().unwrap_or_default()
-    }
-
-    fn flag(&self, name: &'a str) -> bool {
-        docker_api::query::truthy(self.text(name))
-    }
 }
 
 /// Writes a request's body to a file of the daemon's own.

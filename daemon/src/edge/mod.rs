@@ -6,6 +6,7 @@
 mod archive;
 mod body;
 mod build_image;
+mod commit;
 mod containers;
 mod detach;
 pub mod error;
@@ -16,6 +17,7 @@ mod images;
 mod logs;
 mod networks;
 mod params;
+mod registry;
 mod serve;
 mod system;
 
@@ -85,11 +87,13 @@ fn router(state: State) -> Router {
     Router::new()
         .merge(archive::routes())
         .merge(build_image::routes())
+        .merge(commit::routes())
         .merge(containers::routes())
         .merge(events::routes())
         .merge(exec::routes())
         .merge(images::routes())
         .merge(networks::routes())
+        .merge(registry::routes())
         .merge(system::routes())
         .fallback(error::page_not_found)
         .method_not_allowed_fallback(error::page_not_found)

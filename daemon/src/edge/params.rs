@@ -49,3 +49,26 @@ impl Read for Params {
         self.0.get(name).map_or("", String::as_str)
     }
 }
+
+/// A query whose names may stand several times.
+pub(super) struct Pairs<'a>(pub(super) &'a [(String, String)]);
+
+impl<'a> Pairs<'a> {
+    /// Every value of a name.
+    pub(super) fn all(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0
+            .iter()
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The first counts, as in dockerd.
+    pub(super) fn text(&self, name: &'a str) -> &'a str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    /// Docker's rule for switches.
+    pub(super) fn flag(&self, name: &'a str) -> bool {
+        query::truthy(self.text(name))
+    }
+}

@@ -1,9 +1,8 @@
-//! `/_ping`, `/version`, `/info`, `/auth`.
+//! `/_ping`, `/version`, `/info`.
 
 use super::State;
 use super::body::{empty, json, with_type};
 use super::error::ApiError;
-use crate::services::Failure;
 use crate::services::containers::Phase;
 use crate::services::containers::inspect::driver_name;
 use axum::Router;
@@ -11,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use docker_api::system::{ComponentVersion, Info, SwarmInfo, Version, VersionPlatform};
 use docker_api::version::ApiVersion;
 use protocol::Principal;
@@ -26,7 +25,6 @@ pub(super) fn routes() -> Router<State> {
         .route("/_ping", get(ping).head(ping_head))
         .route("/version", get(version))
         .route("/info", get(info))
-        .route("/auth", post(auth))
 }
 
 async fn ping() -> Response {
@@ -164,8 +162,4 @@ async fn info(
         ..Info::default()
     };
     Ok(json(StatusCode::OK, &shown))
-}
-
-async fn auth() -> ApiError {
-    Failure::Unsupported("logging in to registries is not supported by cellblock yet".to_owned()).into()
 }

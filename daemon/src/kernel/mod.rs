@@ -23,6 +23,8 @@ const WORKER_THREADS: usize = 4;
 /// Runs the daemon until the launcher tells it to stop.
 pub fn main() -> ExitCode {
     let settings = Settings::parse();
+    // The only one that is built in, so that it cannot be there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -47,7 +47,14 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
     let store = Store::open(&settings.state_dir.join("cellblock.db"))?;
     let helpers = supervisor.helpers.clone();
     let installation = installation(&store).await?;
-    let images = Images::start(store.clone(), helpers.clone(), bus.clone()).await?;
+    let images = Images::start(
+        &settings.state_dir,
+        settings.registries(),
+        store.clone(),
+        helpers.clone(),
+        bus.clone(),
+    )
+    .await?;
     let networks = Networks::start(
         &store,
         helpers.clone(),
@@ -76,12 +83,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         recording: tokio::sync::Mutex::default(),
     };
     let containers = Containers(Arc::new(deps));
-    let builder = Builder::new(
-        containers.clone(),
-        images.clone(),
-        helpers.clone(),
-        Arc::clone(&settings),
-    );
+    let builder = Builder::new(containers.clone(), images.clone(), Arc::clone(&settings));
     Ok(Kernel {
         settings,
         installation,

@@ -24,6 +24,9 @@ pub enum Failure {
     /// The administrator's configuration forbids it.
     #[error("{0}")]
     Forbidden(String),
+    /// Somebody else does not believe who the client is.
+    #[error("{0}")]
+    Denied(String),
     /// This daemon or this host cannot do it.
     #[error("{0}")]
     Unsupported(String),
@@ -46,6 +49,7 @@ impl Failure {
             Failure::Conflict(text) => Failure::Conflict(wrap(text)),
             Failure::NotModified => Failure::NotModified,
             Failure::Forbidden(text) => Failure::Forbidden(wrap(text)),
+            Failure::Denied(text) => Failure::Denied(wrap(text)),
             Failure::Unsupported(text) => Failure::Unsupported(wrap(text)),
             Failure::Unavailable(text) => Failure::Unavailable(wrap(text)),
             Failure::System(text) => Failure::System(wrap(text)),

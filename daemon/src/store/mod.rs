@@ -38,6 +38,8 @@ pub enum Kind {
     Image,
     /// Layers, by chain id.
     Layer,
+    /// Bytes of layers, by the digest of their uncompressed tar.
+    Blob,
     /// Networks, by id.
     Network,
     /// Volumes, by `tenant/name`.
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Container => "container",
             Kind::Image => "image",
             Kind::Layer => "layer",
+            Kind::Blob => "blob",
             Kind::Network => "network",
             Kind::Volume => "volume",
             Kind::Fact => "fact",

@@ -121,6 +121,12 @@ pub struct Config {
     pub jail_prefix: Label,
     /// What `docker info` says in place of the host's own system type.
     pub report_os_type: Option<String>,
+    /// Registries that may be asked without TLS: `host[:port]` or `address/bits`.
+    pub insecure_registries: Vec<String>,
+    /// Addresses that are asked before docker.io.
+    pub registry_mirrors: Vec<String>,
+    /// The directory of registries' certificates, one directory for each `host[:port]`.
+    pub registry_certs_dir: Option<HostPath>,
     /// The daemon's log filter.
     pub log: String,
     /// Whether the end of the launcher is the end of the containers.
@@ -144,6 +150,9 @@ struct Keys {
     devfs_ruleset: Option<u16>,
     pf_anchor: Option<String>,
     report_os_type: Option<String>,
+    insecure_registries: Option<Vec<String>>,
+    registry_mirrors: Option<Vec<String>>,
+    registry_certs_dir: Option<String>,
     log: Option<String>,
     stop_containers_on_exit: Option<bool>,
 }
@@ -254,6 +263,12 @@ fn fill_in(keys: Keys, mode: &Mode) -> Result<Config, ConfigError> {
             .report_os_type
             .map(|name| word("report_os_type", name))
             .transpose()?,
+        insecure_registries: words("insecure_registries", keys.insecure_registries)?,
+        registry_mirrors: words("registry_mirrors", keys.registry_mirrors)?,
+        registry_certs_dir: keys
+            .registry_certs_dir
+            .map(|directory| path("registry_certs_dir", directory))
+            .transpose()?,
         log: word("log", keys.log.unwrap_or_else(|| "info".to_owned()))?,
         stop_containers_on_exit: keys.stop_containers_on_exit.unwrap_or(true),
     })
@@ -315,6 +330,10 @@ fn path(key: &'static str, path: String) -> Result<HostPath, ConfigError> {
 
 fn label(key: &'static str, text: String) -> Result<Label, ConfigError> {
     Label::new(text.clone()).map_err(|why| bad(key, format!("{text:?}: {why}")))
+}
+
+fn words(key: &'static str, list: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    list.into_iter().flatten().map(|one| word(key, one)).collect()
 }
 
 /// A word of printable characters, since it becomes one argument of a program.

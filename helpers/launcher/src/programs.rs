@@ -149,6 +149,12 @@ fn daemon_arguments(config: &Config, layout: &Layout) -> Result<Vec<OsString>> {
         format!("--memory-bytes={}", host::memory_bytes()),
         format!("--log={}", config.log),
     ];
+    let insecure = config.insecure_registries.iter();
+    arguments.extend(insecure.map(|registry| format!("--insecure-registry={registry}")));
+    let mirrors = config.registry_mirrors.iter();
+    arguments.extend(mirrors.map(|mirror| format!("--registry-mirror={mirror}")));
+    let certs = config.registry_certs_dir.iter();
+    arguments.extend(certs.map(|directory| format!("--registry-certs-dir={directory}")));
     arguments.extend(
         config
             .report_os_type

@@ -126,6 +126,7 @@ mod tests {
             chain: Vec::new(),
             tags: Vec::new(),
             digests: Vec::new(),
+            manifests: Vec::new(),
             parent: parent.map(|parent| parent.id.clone()),
             size_bytes: 0,
             tagged_at_ns: 0,

@@ -1,6 +1,5 @@
 //! `COPY` and `ADD`: sources into a layer's tar, by dockerd's rules for what goes where.
 
-use super::base::Base;
 use super::context::{Content, NodeKind, compression};
 use super::dockerfile::{Transfer, Verb};
 use super::entries::{Entries, Kind};
@@ -10,6 +9,7 @@ use super::source::Source;
 use super::{BuildError, Deps, blocking};
 use crate::kernel::limits::ACCOUNT_FILE_BYTES_MAX;
 use crate::services::Failure;
+use crate::services::images::Base;
 use crate::services::images::Spool;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{BufReader, Read};

@@ -18,11 +18,10 @@
 //! that were done, which are the cache, and, where the client did not ask otherwise, the container of the step that failed, as
 //! with dockerd. Uploads and layers under way are files of `state_dir/tmp`, removed when they are dropped.
 //!
-//! Refused: everything that only BuildKit does (`RUN --mount`, here-documents, `COPY --link`), `ADD` of addresses, `--pull`,
+//! Refused: everything that only BuildKit does (`RUN --mount`, here-documents, `COPY --link`), `ADD` of addresses,
 //! `--squash`, `--cache-from` and resource limits.
 
 mod arguments;
-mod base;
 mod cache;
 mod context;
 mod copy;
@@ -34,6 +33,7 @@ mod lines;
 mod output;
 mod place;
 mod plan;
+mod pull;
 mod refuse;
 mod run;
 mod source;
@@ -43,7 +43,6 @@ use crate::config::Settings;
 use crate::services::Failure;
 use crate::services::containers::Containers;
 use crate::services::images::{Images, PROGRESS_QUEUE_LINES_MAX, Spool};
-use crate::transport::Helpers;
 use docker_api::build_image::{BuildQuery, ProgressLine};
 use entries::EntryError;
 use output::Output;
@@ -62,9 +61,7 @@ pub struct Builder(Arc<Deps>);
 struct Deps {
     containers: Containers,
     images: Images,
-    helpers: Helpers,
     settings: Arc<Settings>,
-    bases: base::Bases,
 }
 
 /// A build under way.
@@ -146,14 +143,11 @@ impl From<protocol::names::BadName> for BuildError {
 impl Builder {
     /// Wires it.
     #[must_use]
-    pub fn new(containers: Containers, images: Images, helpers: Helpers, settings: Arc<Settings>) -> Self {
-        let bases = base::Bases::new(helpers.clone());
+    pub fn new(containers: Containers, images: Images, settings: Arc<Settings>) -> Self {
         Builder(Arc::new(Deps {
             containers,
             images,
-            helpers,
             settings,
-            bases,
         }))
     }
 
@@ -163,13 +157,14 @@ impl Builder {
         self.0.spool_directory()
     }
 
-    /// Starts a build of an uploaded context: a tar, plain or gzip.
+    /// Starts a build of an uploaded context: a tar, plain or gzip. `registries` is the header `X-Registry-Config`.
     #[must_use]
-    pub fn start(&self, by: &Principal, query: BuildQuery, upload: Spool) -> Building {
+    pub fn start(&self, by: &Principal, query: BuildQuery, registries: String, upload: Spool) -> Building {
         let (sender, lines) = mpsc::channel(PROGRESS_QUEUE_LINES_MAX);
         let output = Output::new(sender, query.quiet);
         let (deps, by) = (Arc::clone(&self.0), by.clone());
-        let ended = tokio::spawn(async move { steps::build(deps, by, query, upload, output).await });
+        let ended =
+            tokio::spawn(async move { steps::build(deps, by, query, registries, upload, output).await });
         Building { lines, ended }
     }
 }

@@ -124,6 +124,14 @@ impl Output {
         self.send(ProgressLine::stream(text)).await
     }
 
+    /// A line of a pull.
+    ///
+    /// # Errors
+    /// [`BuildError::Cancelled`].
+    pub(super) async fn pulled(&mut self, line: ProgressLine) -> Result<(), BuildError> {
+        self.send(line).await
+    }
+
     /// Text of a command's standard error, or a warning.
     pub(super) async fn red(&mut self, text: &str) -> Result<(), BuildError> {
         if text.is_empty() {

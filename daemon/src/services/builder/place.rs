@@ -1,9 +1,9 @@
 //! Where a step's files go: a path of the image below, links followed inside it, and what of it is there already.
 
 use super::BuildError;
-use super::base::Base;
 use super::layer::join;
 use crate::services::Failure;
+use crate::services::images::Base;
 use protocol::archive::{FileKind, PathStat};
 use std::collections::VecDeque;
 
@@ -40,7 +40,7 @@ pub(super) trait Look {
 
 impl Look for Base {
     async fn look(&self, path: &str) -> Result<Option<PathStat>, BuildError> {
-        self.stat(path).await
+        Ok(self.stat(path).await?)
     }
 }
 

@@ -27,7 +27,6 @@ pub(super) fn check(query: &BuildQuery) -> Result<(), BuildError> {
     }
     let options = [
         ("building from an address", !query.remote.is_empty()),
-        ("--pull (images cannot be fetched)", query.pull),
         ("--squash", query.squash),
         ("--cache-from", !query.cache_from.is_empty()),
         ("--memory", query.memory_bytes != 0),
@@ -160,11 +159,6 @@ mod tests {
             ("isolation", "x", "unsupported isolation: \"x\""),
             ("securityopt", "x", "security options are not supported on linux"),
             ("memory", "1", "--memory is not supported by cellblock yet"),
-            (
-                "pull",
-                "1",
-                "--pull (images cannot be fetched) is not supported by cellblock yet",
-            ),
             (
                 "remote",
                 "http://x",

@@ -1,11 +1,8 @@
 //! `RUN`: a container of the image so far, its output as it comes, and what it changed as a layer.
 
-use super::base::Base;
 use super::output::{Decoder, Output};
 use super::{BuildError, Deps};
-use crate::services::Failure;
-use crate::services::containers::{Container, RemoveHow};
-use crate::services::images::Spool;
+use crate::services::containers::RemoveHow;
 use crate::services::processes::hub::{Chunk, Wanted};
 use docker_api::build_image::BuildQuery;
 use docker_api::containers::{ContainerConfig, CreateRequest, WaitCondition};
@@ -13,15 +10,7 @@ use docker_api::host_config::HostConfig;
 use docker_api::image_config::ImageConfig;
 use docker_api::stream::StreamKind;
 use protocol::Principal;
-use protocol::names::{Bounded, RelPath};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
-
-/// What a start writes into every container: changes to these are no part of an image, as with dockerd, which mounts them.
-const OWN_FILES: [&str; 3] = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
-
-/// What is mounted in every container.
-const MOUNT_TARGETS: [&str; 3] = ["dev", "proc", "sys"];
 
 /// The request that makes a step's container.
 pub(super) fn request(
@@ -128,79 +117,6 @@ async fn pass_on(chunks: &mut mpsc::Receiver<Chunk>, output: &mut Output) -> Res
     }
     output.text(&plain.rest()).await?;
     output.red(&red.rest()).await
-}
-
-/// What a container that ran changed, as a layer's tar; none where it changed nothing.
-///
-/// # Errors
-/// What the helpers answer.
-pub(super) async fn changes(
-    deps: &Deps,
-    by: &Principal,
-    container: &Container,
-    base: &Base,
-) -> Result<Option<Spool>, BuildError> {
-    let root = deps.containers.root(by, container).await?;
-    let archive = &deps.helpers.archive;
-    let mut skip: Vec<String> = OWN_FILES
-        .iter()
-        .chain(&MOUNT_TARGETS)
-        .map(|path| (*path).to_owned())
-        .collect();
-    skip.extend(
-        container
-            .mounts
-            .iter()
-            .map(|plan| plan.destination.trim_start_matches('/').to_owned()),
-    );
-    if base.stat("etc").await?.is_none() && has_only_own_files(deps, by, &root).await? {
-        skip.push("etc".to_owned());
-    }
-    let skip = skip
-        .into_iter()
-        .map(RelPath::new)
-        .collect::<Result<Vec<_>, _>>()?;
-    let io = |error: std::io::Error| BuildError::from(Failure::System(error.to_string()));
-    let (spool, file) = Spool::create(&deps.spool_directory()).map_err(io)?;
-    let mut file = tokio::fs::File::from_std(file);
-    let mut packing = archive
-        .pack_difference(by, root.mount_name(), base.mount_name(), Bounded::new(skip)?)
-        .await?;
-    let copied = tokio::io::copy(&mut packing.stream, &mut file).await;
-    let packed = packing.finish().await?;
-    copied.map_err(io)?;
-    file.flush().await.map_err(io)?;
-    root.release().await?;
-    Ok(Some(spool).filter(|_| packed.entries > 0))
-}
-
-/// Whether the container's /etc holds nothing but what its start wrote there.
-async fn has_only_own_files(
-    deps: &Deps,
-    by: &Principal,
-    root: &crate::services::containers::RootGuard,
-) -> Result<bool, BuildError> {
-    let etc = RelPath::new("etc")?;
-    let packing = deps
-        .helpers
-        .archive
-        .pack(by, root.mount_name(), etc.clone(), etc)
-        .await?;
-    // More than this is more than the three files.
-    let most = 64 * 1024;
-    let bytes = match packing.into_bytes(most).await {
-        Err(error) if error.is_not_found() => return Ok(true),
-        // The worker met a closed pipe: there is more.
-        Err(_) => return Ok(false),
-        Ok(bytes) => bytes,
-    };
-    let mut entries = super::entries::Entries::new(&bytes[..]);
-    while let Some(entry) = entries.next()? {
-        if entry.path != "etc" && !OWN_FILES.contains(&entry.path.as_str()) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

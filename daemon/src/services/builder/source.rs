@@ -1,12 +1,12 @@
 //! What `COPY` and `ADD` take: paths and patterns of the context, or of another image's tree.
 
 use super::BuildError;
-use super::base::Base;
 use super::context::{Lost, NodeKind, Tree, forbidden, lexically_clean};
 use super::dockerfile::Verb;
 use super::glob::{Glob, is_pattern};
 use super::{Deps, blocking};
 use crate::services::Failure;
+use crate::services::images::Base;
 use crate::services::images::Spool;
 use crate::services::naming::hex;
 use protocol::archive::FileKind;

@@ -1,7 +1,6 @@
 //! A build from its upload to its names: stage by stage, step by step.
 
 use super::arguments::Arguments;
-use super::base::Base;
 use super::cache::{self, Step};
 use super::context::Tree;
 use super::copy::{self, Destination};
@@ -10,11 +9,13 @@ use super::layer::Layer;
 use super::output::{Output, short};
 use super::place::{Found, Place};
 use super::plan::{Comment, Plan, expand_with};
+use super::pull::{self, When};
 use super::source::{self, Origin};
 use super::{BuildError, Deps, blocking, refuse, run};
 use crate::kernel::limits::DOCKERFILE_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::containers::RemoveHow;
+use crate::services::images::Base;
 use crate::services::images::{Image, Spool};
 use docker_api::build_image::BuildQuery;
 use docker_api::image_config::{ImageConfig, Platform};
@@ -37,10 +38,11 @@ pub(super) async fn build(
     deps: Arc<Deps>,
     by: Principal,
     query: BuildQuery,
+    registries: String,
     upload: Spool,
     mut output: Output,
 ) -> Result<(), Failure> {
-    let built = begin(&deps, &by, &query, upload, &mut output).await;
+    let built = begin(&deps, &by, &query, &registries, upload, &mut output).await;
     output.finish(built).await
 }
 
@@ -48,6 +50,7 @@ async fn begin(
     deps: &Deps,
     by: &Principal,
     query: &BuildQuery,
+    registries: &str,
     upload: Spool,
     output: &mut Output,
 ) -> Result<String, BuildError> {
@@ -71,6 +74,7 @@ async fn begin(
         deps,
         by,
         query,
+        registries,
         output,
         context: Arc::new(context),
         host,
@@ -126,6 +130,7 @@ struct Build<'a> {
     deps: &'a Deps,
     by: &'a Principal,
     query: &'a BuildQuery,
+    registries: &'a str,
     output: &'a mut Output,
     context: Arc<Tree>,
     /// What this host runs, best first.
@@ -233,7 +238,7 @@ impl Build<'_> {
         {
             Some((_, image)) => image.clone(),
             None if base == SCRATCH => None,
-            None => Some(self.deps.images.find(&base).await?),
+            None => Some(self.image(&base, platform.as_ref()).await?),
         };
         if let (Some(image), Some(wanted)) = (&image, &platform)
             && !image.fits(wanted)
@@ -399,7 +404,7 @@ impl Build<'_> {
 
     /// The tree of the image so far.
     async fn base(&self, current: &Current) -> Result<Base, BuildError> {
-        self.deps.bases.open(self.by, current.chain()).await
+        Ok(self.deps.images.tree(self.by, current.chain()).await?)
     }
 
     /// `WORKDIR`: the directory is made where it is missing.
@@ -446,7 +451,11 @@ impl Build<'_> {
         ended?;
         let container = self.deps.containers.find(self.by, &id).await?.container;
         let base = self.base(current).await?;
-        let layer = run::changes(self.deps, self.by, &container, &base).await?;
+        let layer = self
+            .deps
+            .containers
+            .changed_layer(self.by, &container, &base)
+            .await?;
         base.close().await?;
         self.commit(current, &planned.created_by, layer).await
     }
@@ -500,8 +509,18 @@ impl Build<'_> {
         self.commit(current, &created_by, layer).await
     }
 
+    async fn image(&mut self, name: &str, platform: Option<&Platform>) -> Result<Arc<Image>, BuildError> {
+        let when = if self.query.pull {
+            When::Always
+        } else {
+            When::Missing
+        };
+        let wanted = (name, platform);
+        pull::image(self.deps, self.by, self.output, wanted, when, self.registries).await
+    }
+
     /// The tree that `--from` means: a stage by name or number, or an image.
-    async fn other_image(&self, from: &str) -> Result<Base, BuildError> {
+    async fn other_image(&mut self, from: &str) -> Result<Base, BuildError> {
         let lower = from.to_ascii_lowercase();
         let told = |text: &str| BuildError::from(Failure::System(text.to_owned()));
         let named = self
@@ -520,10 +539,10 @@ impl Build<'_> {
                     .ok_or_else(|| told("index out of bounds"))?;
                 stage.1.clone()
             }
-            (None, Err(_)) => Some(self.deps.images.find(from).await?),
+            (None, Err(_)) => Some(self.image(from, None).await?),
         };
         let chain = image.map(|image| image.chain.clone()).unwrap_or_default();
-        self.deps.bases.open(self.by, &chain).await
+        Ok(self.deps.images.tree(self.by, &chain).await?)
     }
 
     async fn warn_of_unused_arguments(&mut self) -> Result<(), BuildError> {

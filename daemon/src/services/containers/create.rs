@@ -139,7 +139,7 @@ fn assemble(
 }
 
 /// dockerd's rule for what comes from the image where the request says nothing.
-fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
+pub(super) fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
     let ContainerConfig {
         user,
         working_dir,

@@ -25,6 +25,8 @@
 mod actor;
 mod attachment;
 mod connect;
+pub mod changes;
+mod commit;
 pub mod copy;
 mod create;
 mod endpoint;
@@ -51,6 +53,7 @@ mod verbs;
 
 pub use actor::{ContainersActor, Table, TableBusy};
 pub use attachment::Attachment;
+pub use commit::Commit;
 pub use exec::ExecSpec;
 pub use messages::FindError;
 pub use remove::How as RemoveHow;

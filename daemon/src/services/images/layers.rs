@@ -4,12 +4,12 @@
 //! dataset without a row, which the next start destroys (`reconcile.rs`).
 
 use super::actor::Table;
-use super::chain;
 use super::messages::{HoldLayer, LayerLock, LetGoLayer, PutLayer, TakeUnusedLayer};
 use super::progress::Progress;
 use super::state::Layer;
 use super::stream::{Source, StreamError, Streamed};
 use super::verbs::{Images, to_the_end};
+use super::{Image, chain};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
 use crate::services::{Failure, naming};
 use crate::store::Kind;
@@ -162,16 +162,15 @@ impl Images {
         let layer = match hold(&self.table, &chain).await? {
             Some(layer) => layer,
             None => {
-                let layer = self.make(by, &chain, wanted, progress).await?;
-                self.store
-                    .put(Kind::Layer, &chain, &layer)
-                    .await
-                    .map_err(Failure::from)?;
-                self.table
-                    .ask(PutLayer(layer.clone()))
-                    .await
-                    .map_err(Failure::from)?;
-                hold(&self.table, &chain).await?;
+                let (source, parent) = (wanted.source.clone(), wanted.parent.clone());
+                let (layer, streamed) = self.make(by, &chain, wanted, progress).await?;
+                let recorded = self.record(&chain, &source, &layer, &streamed).await;
+                if let Err(error) = recorded {
+                    let (dataset, at) = names(&chain)?;
+                    self.discard(by, dataset, at).await;
+                    tracing::warn!(%error, chain, ?parent, "a layer was made and not recorded");
+                    return Err(error.into());
+                }
                 layer
             }
         };
@@ -186,24 +185,42 @@ impl Images {
         })
     }
 
+    /// Writes a layer down with its bytes, and holds it.
+    async fn record(
+        &self,
+        chain: &str,
+        source: &Source,
+        layer: &Layer,
+        streamed: &Streamed,
+    ) -> Result<(), Failure> {
+        let _changing = self.blobs.changing().await;
+        self.blobs.keep(source, streamed).await?;
+        self.store.put(Kind::Layer, chain, layer).await?;
+        self.table.ask(PutLayer(layer.clone())).await?;
+        hold(&self.table, chain).await?;
+        Ok(())
+    }
+
     async fn make(
         &self,
         by: &Principal,
         chain: &str,
         wanted: Wanted,
         progress: Progress,
-    ) -> Result<Layer, LayerError> {
-        let dataset = naming::image_dataset(chain).map_err(Failure::from)?;
-        let at = naming::image_mount(chain).map_err(Failure::from)?;
+    ) -> Result<(Layer, Streamed), LayerError> {
+        let (dataset, at) = names(chain)?;
         self.new_dataset(by, wanted.parent.as_deref(), &dataset, &at)
             .await?;
         match self.fill(by, &dataset, &at, &wanted, progress).await {
-            Ok(moved) => Ok(Layer {
-                chain: chain.to_owned(),
-                parent: wanted.parent,
-                diff: wanted.diff,
-                size_bytes: moved.content_bytes,
-            }),
+            Ok((moved, streamed)) => {
+                let layer = Layer {
+                    chain: chain.to_owned(),
+                    parent: wanted.parent,
+                    diff: wanted.diff,
+                    size_bytes: moved.content_bytes,
+                };
+                Ok((layer, streamed))
+            }
             Err(error) => {
                 self.discard(by, dataset, at).await;
                 Err(error)
@@ -252,7 +269,7 @@ impl Images {
         at: &MountName,
         wanted: &Wanted,
         progress: Progress,
-    ) -> Result<Moved, LayerError> {
+    ) -> Result<(Moved, Streamed), LayerError> {
         self.helpers
             .mount
             .dataset(by, dataset.clone(), at.clone(), Access::ReadWrite)
@@ -267,7 +284,7 @@ impl Images {
         self.helpers.mount.unmount(by, at.clone()).await?;
         let label = naming::layer_label().map_err(Failure::from)?;
         self.helpers.zfs.snapshot(by, dataset.clone(), label).await?;
-        Ok(moved)
+        Ok((moved, streamed))
     }
 
     async fn extract(
@@ -286,11 +303,7 @@ impl Images {
             content_bytes_max: LAYER_CONTENT_BYTES_MAX,
             entries_max: LAYER_ENTRIES_MAX,
         };
-        let about = wanted
-            .diff
-            .get(..docker_api::ids::SHORT_ID_HEX_CHARS)
-            .unwrap_or(&wanted.diff);
-        let counter = progress.counter(about, "Loading layer", wanted.source.bytes);
+        let counter = progress.layer_counter(&wanted.diff, wanted.source.bytes);
         let feed = wanted.source.clone().feed(counter).map_err(LayerError::Stream)?;
         let moved = self.helpers.archive.extract(by, extract, feed.reader).await;
         let streamed = feed.done.await.unwrap_or(Err(StreamError::Interrupted));
@@ -313,6 +326,31 @@ impl Images {
         if let Err(error) = self.helpers.zfs.destroy(by, dataset.clone()).await {
             tracing::warn!(%error, %dataset, "a half-made layer was not destroyed");
         }
+    }
+
+    /// Holds a layer, if it exists.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub(super) async fn hold_layer(&self, chain: &str) -> Result<Option<Hold>, Failure> {
+        let held = hold(&self.table, chain).await?;
+        Ok(held.map(|layer| Hold {
+            images: self.clone(),
+            chain: Some(layer.chain),
+        }))
+    }
+
+    /// Holds every layer of an image.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] where it is being removed.
+    pub(super) async fn hold_chain(&self, image: &Image) -> Result<Vec<Hold>, Failure> {
+        let mut holds = Vec::new();
+        for chain in &image.chain {
+            let gone = || Failure::NotFound(docker_api::error::no_such_image(&image.id));
+            holds.push(self.hold_layer(chain).await?.ok_or_else(gone)?);
+        }
+        Ok(holds)
     }
 
     async fn let_go(&self, chain: String) {
@@ -362,6 +400,10 @@ impl Images {
         match self.helpers.zfs.destroy(by, naming::image_dataset(chain)?).await {
             Ok(()) => {
                 self.store.delete(Kind::Layer, chain).await?;
+                let _changing = self.blobs.changing().await;
+                if !self.view().await?.layers().any(|other| other.diff == layer.diff) {
+                    self.blobs.remove(&layer.diff).await?;
+                }
                 Ok(Some(layer))
             }
             Err(error) => {
@@ -399,6 +441,11 @@ impl Images {
             unused = left;
         }
     }
+}
+
+/// The dataset of a layer, and where it is mounted while it is filled.
+fn names(chain: &str) -> Result<(DatasetName, MountName), Failure> {
+    Ok((naming::image_dataset(chain)?, naming::image_mount(chain)?))
 }
 
 async fn hold(table: &Table, chain: &str) -> Result<Option<Layer>, Failure> {

@@ -161,7 +161,7 @@ impl Images {
             None => None,
         };
         let (json, config) = (listed.config_json.clone(), listed.config.clone());
-        Ok(self.put(json, config, built_on, &listed.names, 0).await?)
+        Ok(self.put(json, config, built_on, &listed.names, 0, None).await?)
     }
 }
 

@@ -14,7 +14,7 @@ use docker_api::reference::{Reference, ReferenceError};
 use serde::de::DeserializeOwned;
 
 /// Layers of one image: what the Linux host can stack as one overlay; dockerd's own limit is 125.
-const LAYERS_MAX: usize = 120;
+pub(super) const LAYERS_MAX: usize = 120;
 /// Images of one archive. A whole host's images fit.
 const IMAGES_MAX: usize = 10_000;
 /// Indexes within indexes: one in each archive, one for each image, one to spare.

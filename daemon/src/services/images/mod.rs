@@ -18,6 +18,8 @@
 //! the archive helper sees plain tar only.
 
 mod actor;
+mod base;
+mod blobs;
 pub mod chain;
 pub mod changes;
 mod find;
@@ -31,8 +33,13 @@ mod messages;
 mod pattern;
 mod progress;
 mod prune;
+mod pull;
+mod push;
 mod reconcile;
+mod registry;
+mod remote;
 mod remove;
+mod save;
 mod show;
 mod spool;
 mod state;
@@ -44,10 +51,14 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use base::Base;
 pub use import::Import;
 pub use layers::{Hold, LayerAdded};
 pub use list::{ListWish, Sharing};
 pub use progress::PROGRESS_QUEUE_LINES_MAX;
+pub use pull::Pull;
+pub use registry::RegistrySettings;
+pub use remote::Search;
 pub use remove::{Children, Force, ImageUser};
 pub use spool::Spool;
 pub use verbs::{Images, target};
@@ -73,12 +84,26 @@ pub struct Image {
     /// `name@digest` of the manifests it was fetched by, familiar form, sorted.
     #[serde(default)]
     pub digests: Vec<String>,
+    /// The manifests that it came with from registries: what was pulled is pushed as it came.
+    #[serde(default)]
+    pub manifests: Vec<Manifest>,
     /// The image that this was built on, for `docker history` and pruning of children.
     pub parent: Option<String>,
     /// Bytes of all layers' content.
     pub size_bytes: u64,
     /// When a name last moved here, nanoseconds since 1970; 0 is never.
     pub tagged_at_ns: i64,
+}
+
+/// A manifest as a registry gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `sha256:` and the digits of the text's digest.
+    pub digest: String,
+    /// What it is.
+    pub media_type: String,
+    /// Its text.
+    pub text: String,
 }
 
 impl Image {

@@ -1,5 +1,6 @@
 //! Lines that tell a client how far its request is.
 
+use docker_api::ids::SHORT_ID_HEX_CHARS;
 use docker_api::images::{ProgressDetail, ProgressLine};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,8 @@ pub(super) enum Detail {
 pub(super) struct Progress {
     lines: Option<mpsc::Sender<ProgressLine>>,
     detail: Detail,
+    /// What lines about a layer being unpacked are about, and what they call that.
+    unpacking: Option<(String, &'static str)>,
 }
 
 impl Progress {
@@ -34,6 +37,7 @@ impl Progress {
             Progress {
                 lines: Some(lines),
                 detail,
+                unpacking: None,
             },
             reader,
         )
@@ -44,7 +48,36 @@ impl Progress {
         Progress {
             lines: None,
             detail: Detail::Results,
+            unpacking: None,
         }
+    }
+
+    /// The same, where unpacking a layer is told under another name than its own digest's.
+    pub(super) fn named(&self, id: &str, status: &'static str) -> Self {
+        Progress {
+            unpacking: Some((id.to_owned(), status)),
+            ..self.clone()
+        }
+    }
+
+    /// Completes when nobody listens any more.
+    pub(super) async fn closed(&self) {
+        match &self.lines {
+            Some(lines) => lines.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A counter of the bytes of a layer being unpacked.
+    pub(super) fn layer_counter(&self, diff: &str, total: u64) -> impl FnMut(u64) + Send + use<> {
+        let own = || {
+            (
+                diff.get(..SHORT_ID_HEX_CHARS).unwrap_or(diff).to_owned(),
+                "Loading layer",
+            )
+        };
+        let (id, status) = self.unpacking.clone().unwrap_or_else(own);
+        self.counter(&id, status, total)
     }
 
     /// Says what was done. A client that went away misses it; the work goes on.

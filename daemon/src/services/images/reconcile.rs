@@ -69,7 +69,13 @@ impl Images {
         }
         self.destroy_strays(by, found.strays).await;
         self.sweep(by).await;
-        Ok(())
+        let needed = self
+            .view()
+            .await?
+            .layers()
+            .map(|layer| layer.diff.clone())
+            .collect();
+        self.blobs.reconcile(&needed).await
     }
 
     /// Chain ids that have a dataset; none where there is no family of images yet.

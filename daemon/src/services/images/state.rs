@@ -48,7 +48,7 @@ impl State {
         // The daemon may have ended between the two rows of a moved name: the image that it moved to last keeps it.
         images.sort_by(|one, other| (one.tagged_at_ns, &one.id).cmp(&(other.tagged_at_ns, &other.id)));
         for image in images {
-            let names: Vec<String> = image.tags.clone();
+            let names: Vec<String> = image.names().cloned().collect();
             let change = state.plan_names(image, &names, 0);
             state.apply(change);
         }
@@ -104,10 +104,16 @@ impl State {
     /// keeps its other names. `tagged_at_ns` is 0 where this is no tagging (`docker load`).
     #[must_use]
     pub(super) fn plan_names(&self, image: Image, names: &[String], tagged_at_ns: i64) -> Change {
+        let manifests = image.manifests.clone();
         let mut image = self
             .images
             .get(&image.id)
             .map_or(image, |known| Image::clone(known));
+        for manifest in manifests {
+            if !image.manifests.contains(&manifest) {
+                image.manifests.push(manifest);
+            }
+        }
         if tagged_at_ns != 0 {
             image.tagged_at_ns = tagged_at_ns;
         }
@@ -121,13 +127,20 @@ impl State {
                     .entry(holder.clone())
                     .or_insert_with(|| Image::clone(loser));
                 loser.tags.retain(|tag| tag != name);
+                loser.digests.retain(|digest| digest != name);
                 moved.push((name.clone(), holder.clone()));
             }
-            if !image.tags.contains(name) {
-                image.tags.push(name.clone());
+            let own = if name.contains('@') {
+                &mut image.digests
+            } else {
+                &mut image.tags
+            };
+            if !own.contains(name) {
+                own.push(name.clone());
             }
         }
         image.tags.sort();
+        image.digests.sort();
         let put = std::iter::once(image)
             .chain(losers.into_values())
             .map(Arc::new)

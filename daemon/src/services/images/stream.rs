@@ -6,7 +6,10 @@
 use super::chain;
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
 use crate::services::naming::hex;
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fs::File;
@@ -22,12 +25,55 @@ const CHUNK_BYTES: usize = 128 * 1024;
 /// file would unpack to for ever.
 const STREAM_BYTES_MAX: u64 = LAYER_CONTENT_BYTES_MAX + LAYER_ENTRIES_MAX * 1024;
 
+/// Memory for unpacking xz, in bytes: `xz -9` asks for 65 MiB.
+const XZ_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How bytes are compressed. The first bytes tell, as in dockerd: names and media types lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Compression {
+    /// Not at all.
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+}
+
+impl Compression {
+    fn of(beginning: &[u8]) -> Self {
+        let known: [(&[u8], Compression); 4] = [
+            (b"\x1f\x8b\x08", Compression::Gzip),
+            (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+            (b"\xfd7zXZ\0", Compression::Xz),
+            (b"BZh", Compression::Bzip2),
+        ];
+        let found = known.iter().find(|(magic, _)| beginning.starts_with(magic));
+        found.map_or(Compression::None, |(_, compression)| *compression)
+    }
+
+    fn unpacked<'a>(self, stored: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Compression::None => Box::new(stored),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
+            // Its window is limited to 128 MiB by itself.
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
+            Compression::Xz => {
+                let flags = liblzma::stream::CONCATENATED;
+                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES_MAX, flags)?;
+                Box::new(XzDecoder::new_stream(stored, stream))
+            }
+            Compression::Bzip2 => Box::new(MultiBzDecoder::new(stored)),
+        })
+    }
+}
+
 /// Why a layer's bytes did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
-    /// A compression that is not read here.
-    #[error("unsupported compression: {0} (layers and archives may be plain or gzip)")]
-    Compression(&'static str),
     /// The stream ends too early.
     #[error("unexpected EOF")]
     UnexpectedEof,
@@ -82,6 +128,10 @@ pub(super) struct Streamed {
     pub(super) diff: String,
     /// How many they were.
     pub(super) bytes: u64,
+    /// The digest of the bytes as they are stored, with `sha256:`.
+    pub(super) stored_digest: String,
+    /// How they are compressed.
+    pub(super) compression: Compression,
 }
 
 /// A stream under way.
@@ -134,9 +184,9 @@ impl Source {
     /// Whether the bytes are compressed.
     ///
     /// # Errors
-    /// For compressions that are not read here.
+    /// What the file system says.
     pub(super) fn is_compressed(&self) -> Result<bool, StreamError> {
-        is_gzip(self.stored(&Rc::default())?.fill_buf()?)
+        Ok(Compression::of(self.stored(&Rc::default())?.fill_buf()?) != Compression::None)
     }
 
     /// Writes the decompressed bytes to `to`. Blocks.
@@ -150,12 +200,8 @@ impl Source {
     ) -> Result<Streamed, StreamError> {
         let seen = Rc::new(RefCell::new(Seen::default()));
         let mut stored = self.stored(&seen)?;
-        let is_gzip = is_gzip(stored.fill_buf()?)?;
-        let mut plain: Box<dyn Read> = if is_gzip {
-            Box::new(MultiGzDecoder::new(stored))
-        } else {
-            Box::new(stored)
-        };
+        let compression = Compression::of(stored.fill_buf()?);
+        let mut plain = compression.unpacked(stored)?;
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -177,6 +223,7 @@ impl Source {
                 })?;
             report(seen.borrow().bytes);
         }
+        drop(plain);
         let seen = seen.take();
         if seen.bytes != self.bytes {
             return Err(StreamError::UnexpectedEof);
@@ -190,6 +237,8 @@ impl Source {
             Some(_) | None => Ok(Streamed {
                 diff: hex(&hash.finalize()),
                 bytes,
+                stored_digest: got,
+                compression,
             }),
         }
     }
@@ -200,7 +249,6 @@ impl Source {
         let stored = Stored {
             file: file.take(self.bytes),
             seen: Rc::clone(seen),
-            hashes: self.digest.is_some(),
         };
         Ok(BufReader::with_capacity(CHUNK_BYTES, stored))
     }
@@ -216,7 +264,6 @@ struct Seen {
 struct Stored {
     file: io::Take<File>,
     seen: Rc<RefCell<Seen>>,
-    hashes: bool,
 }
 
 impl Read for Stored {
@@ -224,23 +271,8 @@ impl Read for Stored {
         let length = self.file.read(buffer)?;
         let mut seen = self.seen.borrow_mut();
         seen.bytes += length as u64;
-        if self.hashes {
-            seen.hash.update(&buffer[..length]);
-        }
+        seen.hash.update(&buffer[..length]);
         Ok(length)
-    }
-}
-
-/// Looks at the first bytes, as dockerd does: names and media types lie.
-fn is_gzip(beginning: &[u8]) -> Result<bool, StreamError> {
-    let others: [(&[u8], &'static str); 3] = [
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"BZh", "bzip2"),
-    ];
-    match others.iter().find(|(magic, _)| beginning.starts_with(magic)) {
-        Some((_, name)) => Err(StreamError::Compression(name)),
-        None => Ok(beginning.starts_with(b"\x1f\x8b\x08")),
     }
 }
 
@@ -270,12 +302,40 @@ mod tests {
         let (_plain, plain) = source(b"hello");
         let (_packed, mut packed) = source(&gzip(b"hello"));
         packed.digest = Some(chain::digest_of(&gzip(b"hello")));
-        assert_eq!(pumped(&plain).unwrap(), pumped(&packed).unwrap());
+        assert_eq!(pumped(&plain).unwrap().0, pumped(&packed).unwrap().0);
+        assert_eq!(pumped(&plain).unwrap().1.diff, pumped(&packed).unwrap().1.diff);
+        assert_eq!(
+            pumped(&packed).unwrap().1.stored_digest,
+            chain::digest_of(&gzip(b"hello"))
+        );
         assert_eq!(
             chain::digest(&pumped(&plain).unwrap().1.diff),
             chain::digest_of(b"hello")
         );
         assert!(packed.is_compressed().unwrap() && !plain.is_compressed().unwrap());
+    }
+
+    #[test]
+    fn every_compression_is_unpacked_and_a_cut_one_is_told() {
+        let text = [b"layer".as_slice(); 10_000].concat();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        xz.write_all(&text).unwrap();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(&text).unwrap();
+        let zstd = zstd::encode_all(text.as_slice(), 1).unwrap();
+        let kinds = [
+            (zstd, Compression::Zstd),
+            (xz.finish().unwrap(), Compression::Xz),
+            (bzip2.finish().unwrap(), Compression::Bzip2),
+            (gzip(&text), Compression::Gzip),
+        ];
+        for (packed, compression) in kinds {
+            let (_spool, whole) = source(&packed);
+            let (plain, streamed) = pumped(&whole).unwrap();
+            assert_eq!((plain == text, streamed.compression), (true, compression));
+            let (_spool, cut) = source(&packed[..packed.len() - 9]);
+            assert!(pumped(&cut).is_err(), "{compression:?}");
+        }
     }
 
     #[test]
@@ -294,11 +354,7 @@ mod tests {
         let (_cut, cut) = source(&packed[..packed.len() - 9]);
         assert_eq!(pumped(&cut).unwrap_err(), "unexpected EOF");
         let (_xz, xz) = source(b"\xfd7zXZ\0rest");
-        assert!(
-            pumped(&xz)
-                .unwrap_err()
-                .starts_with("unsupported compression: xz")
-        );
+        assert!(pumped(&xz).is_err());
         let (_wrong, mut wrong) = source(b"hello");
         wrong.digest = Some(chain::digest_of(b"other"));
         assert!(

@@ -1,10 +1,13 @@
 //! The handle through which everybody else uses images, and how changes are made: planned, written, applied.
 
 use super::actor::Table;
+use super::base::{Base, Bases};
+use super::blobs::Blobs;
 use super::messages::{Apply, View};
+use super::registry::{Downloads, Places};
 use super::remove::{Children, Force, ImageUser, Step};
 use super::state::{Change, State};
-use super::{Image, chain};
+use super::{Image, Manifest, RegistrySettings, chain};
 use crate::kernel::bus::Bus;
 use crate::services::{Failure, clock};
 use crate::store::{Kind, Store};
@@ -15,6 +18,7 @@ use docker_api::images::DeleteItem;
 use docker_api::reference::Reference;
 use protocol::Principal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -26,6 +30,10 @@ pub struct Images {
     pub(super) store: Store,
     pub(super) helpers: Helpers,
     pub(super) bus: Bus,
+    pub(super) bases: Bases,
+    pub(super) blobs: Blobs,
+    pub(super) places: Places,
+    pub(super) downloads: Downloads,
     changing: Arc<Mutex<()>>,
 }
 
@@ -43,7 +51,13 @@ impl Images {
     ///
     /// # Errors
     /// [`Failure::System`] where rows cannot be read.
-    pub async fn start(store: Store, helpers: Helpers, bus: Bus) -> Result<Self, Failure> {
+    pub async fn start(
+        state_dir: &Path,
+        registries: RegistrySettings,
+        store: Store,
+        helpers: Helpers,
+        bus: Bus,
+    ) -> Result<Self, Failure> {
         let stored: Vec<(String, Image)> = store.all(Kind::Image).await?;
         let images = stored
             .into_iter()
@@ -56,11 +70,17 @@ impl Images {
             .map(|(_, layer)| layer)
             .collect();
         let table = Table::start(State::new(images, layers));
+        let blobs = Blobs::open(state_dir.join("layers"), store.clone())?;
+        let bases = Bases::new(helpers.clone());
         let images = Images {
             table,
             store,
             helpers,
             bus,
+            bases,
+            blobs,
+            places: Places::new(registries),
+            downloads: Downloads::new(state_dir.join("tmp")),
             changing: Arc::default(),
         };
         let by = crate::kernel::housekeeping()?;
@@ -95,6 +115,14 @@ impl Images {
     /// [`Failure::NotFound`], or [`Failure::Invalid`] for what is neither a name nor an id.
     pub async fn find(&self, wanted: &str) -> Result<Arc<Image>, Failure> {
         self.view().await?.find(wanted)
+    }
+
+    /// The tree of layers (chain ids, lowest first), mounted read-only for as long as the answer lives.
+    ///
+    /// # Errors
+    /// What the mount helper answers.
+    pub async fn tree(&self, by: &Principal, chain: &[String]) -> Result<Base, Failure> {
+        self.bases.open(by, chain).await
     }
 
     /// Every image.
@@ -140,7 +168,9 @@ impl Images {
                 "the configuration does not name these layers".to_owned(),
             ));
         }
-        let (image, _) = self.put(text, config, parent, &names, clock::now_ns()).await?;
+        let (image, _) = self
+            .put(text, config, parent, &names, clock::now_ns(), None)
+            .await?;
         for name in &names {
             self.tell(&image, "tag", name);
         }
@@ -155,6 +185,7 @@ impl Images {
         parent: Option<String>,
         names: &[String],
         tagged_at_ns: i64,
+        manifest: Option<Manifest>,
     ) -> Result<(Arc<Image>, NamesMoved), Failure> {
         let changing = self.begin().await?;
         let view = &changing.view;
@@ -175,6 +206,7 @@ impl Images {
             chain,
             tags,
             digests,
+            manifests: manifest.into_iter().collect(),
             parent,
             size_bytes,
             tagged_at_ns: 0,

@@ -24,6 +24,7 @@ pub(in super::super) fn image(digit: char, tags: &[&str]) -> Image {
         chain: Vec::new(),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         digests: Vec::new(),
+        manifests: Vec::new(),
         parent: None,
         size_bytes: 0,
         tagged_at_ns: 0,

@@ -19,39 +19,52 @@ struct World {
     images: Images,
     store: Store,
     bus: Bus,
-    database: PathBuf,
+    state_dir: PathBuf,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.database);
+        let _ = std::fs::remove_dir_all(&self.state_dir);
     }
 }
 
 impl World {
     async fn new() -> Self {
-        let database = std::env::temp_dir().join(format!("cb-images-{}", crate::services::naming::new_id()));
+        let state_dir = std::env::temp_dir().join(format!("cb-images-{}", crate::services::naming::new_id()));
+        std::fs::create_dir_all(&state_dir).unwrap();
         let (host, bus, store) = (
             FakeHost::default(),
             Bus::default(),
-            Store::open(&database).unwrap(),
+            Store::open(&state_dir.join("db")).unwrap(),
         );
-        let images = Images::start(store.clone(), host.helpers(), bus.clone())
-            .await
-            .unwrap();
+        let images = Images::start(
+            &state_dir,
+            Default::default(),
+            store.clone(),
+            host.helpers(),
+            bus.clone(),
+        )
+        .await
+        .unwrap();
         World {
             host,
             images,
             store,
             bus,
-            database,
+            state_dir,
         }
     }
 
     async fn restarted(&self) -> Images {
-        Images::start(self.store.clone(), self.host.helpers(), self.bus.clone())
-            .await
-            .unwrap()
+        Images::start(
+            &self.state_dir,
+            Default::default(),
+            self.store.clone(),
+            self.host.helpers(),
+            self.bus.clone(),
+        )
+        .await
+        .unwrap()
     }
 
     /// The lines of a load: their texts, or the error.
@@ -100,7 +113,11 @@ impl World {
             let host = self.host.lock();
             assert!(host.datasets.is_empty() && host.mounts.is_empty(), "{host:?}");
         }
-        for kind in [Kind::Layer, Kind::Image] {
+        let files: Vec<_> = std::fs::read_dir(self.state_dir.join("layers"))
+            .unwrap()
+            .collect();
+        assert!(files.is_empty(), "{files:?}");
+        for kind in [Kind::Layer, Kind::Image, Kind::Blob] {
             let rows = self.store.all::<serde_json::Value>(kind).await.unwrap();
             assert!(rows.is_empty(), "{rows:?}");
         }

@@ -1,8 +1,7 @@
-//! Images' trees, mounted read-only for as long as a step looks at them.
+//! Images' trees, mounted read-only for as long as somebody looks at them: steps of a build, `docker diff`, `docker commit`.
 //!
-//! A dataset can be mounted once only, so builds that look at the same one share its mount.
+//! A dataset can be mounted once only, so those who look at the same one share its mount.
 
-use super::BuildError;
 use crate::services::{Failure, naming};
 use crate::transport::archive::Packing;
 use crate::transport::{Helpers, TransportError};
@@ -24,7 +23,7 @@ pub(super) struct Bases {
 
 /// A tree, or nothing where a stage begins with `scratch`. Dropping it gives it up in the background.
 #[derive(Debug)]
-pub(super) struct Base {
+pub struct Base {
     bases: Bases,
     by: Principal,
     mounted: Option<(String, MountName)>,
@@ -43,7 +42,7 @@ impl Bases {
     ///
     /// # Errors
     /// What the mount helper answers.
-    pub(super) async fn open(&self, by: &Principal, chain: &[String]) -> Result<Base, BuildError> {
+    pub(super) async fn open(&self, by: &Principal, chain: &[String]) -> Result<Base, Failure> {
         let mut base = Base {
             bases: self.clone(),
             by: by.clone(),
@@ -80,7 +79,7 @@ impl Bases {
 
 impl Base {
     /// Where it is mounted.
-    pub(super) fn mount_name(&self) -> Option<MountName> {
+    pub fn mount_name(&self) -> Option<MountName> {
         self.mounted.as_ref().map(|(_, at)| at.clone())
     }
 
@@ -88,7 +87,7 @@ impl Base {
     ///
     /// # Errors
     /// What the archive helper answers.
-    pub(super) async fn stat(&self, path: &str) -> Result<Option<PathStat>, BuildError> {
+    pub async fn stat(&self, path: &str) -> Result<Option<PathStat>, Failure> {
         let Some(at) = self.mount_name() else {
             return Ok(None);
         };
@@ -109,7 +108,7 @@ impl Base {
     ///
     /// # Errors
     /// What the archive helper answers.
-    pub(super) async fn text(&self, path: &str, bytes_max: u32) -> Result<String, BuildError> {
+    pub async fn text(&self, path: &str, bytes_max: u32) -> Result<String, Failure> {
         let Some(at) = self.mount_name() else {
             return Ok(String::new());
         };
@@ -126,7 +125,7 @@ impl Base {
     ///
     /// # Errors
     /// What the archive helper answers.
-    pub(super) async fn pack(&self, path: &str) -> Result<Option<Packing>, TransportError> {
+    pub async fn pack(&self, path: &str) -> Result<Option<Packing>, TransportError> {
         let Some(at) = self.mount_name() else {
             return Ok(None);
         };
@@ -143,7 +142,7 @@ impl Base {
     ///
     /// # Errors
     /// What the mount helper answers.
-    pub(super) async fn close(mut self) -> Result<(), BuildError> {
+    pub async fn close(mut self) -> Result<(), Failure> {
         match self.mounted.take() {
             Some((chain, at)) => Ok(self.bases.give_up(&self.by, &chain, at).await?),
             None => Ok(()),

@@ -1,0 +1,214 @@
+//! `docker commit`: what a container changed becomes a layer, and what it runs the configuration of a new image.
+
+use super::create::merge;
+use super::state::Container;
+use super::verbs::Containers;
+use crate::services::images::changes::apply_changes;
+use crate::services::images::{Base, Spool};
+use crate::services::{Failure, clock};
+use docker_api::containers::ContainerConfig;
+use docker_api::error::no_such_image;
+use docker_api::image_config::{ConfigHistory, ImageConfig, ImageConfigFile};
+use docker_api::reference::Reference;
+use protocol::Principal;
+
+/// What a commit is to make.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The image's name.
+    pub name: Option<Reference>,
+    /// Who made it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// Instructions that change the configuration (`--change`).
+    pub changes: Vec<String>,
+    /// What containers of it run; none is what this container runs.
+    pub config: Option<ContainerConfig>,
+    /// Whether the container is stopped meanwhile, so that files are not half-written.
+    pub pause: bool,
+}
+
+impl Containers {
+    /// Makes an image of a container; answers its id.
+    ///
+    /// # Errors
+    /// `NotFound` for the container, or for its image where that was removed; `Invalid` for changes; what the helpers answer.
+    pub async fn commit(&self, by: &Principal, text: &str, commit: Commit) -> Result<String, Failure> {
+        let container = self.find(by, text).await?.container;
+        let parent = if container.image_id.is_empty() {
+            None
+        } else {
+            let found = self.0.images.find(&container.image_id).await;
+            Some(found.map_err(|_| Failure::NotFound(no_such_image(&container.image_id)))?)
+        };
+        let config = config(&container, &commit)?;
+        let base = self.0.images.tree(by, &container.chain).await?;
+        let is_paused_for_this = commit.pause && container.is_running();
+        let layer = self.quiet_layer(by, &container, &base, is_paused_for_this).await;
+        base.close().await?;
+        let mut chain = container.chain.clone();
+        let added = match layer? {
+            Some(spool) => Some(self.0.images.add_layer(by, &chain, spool.path()).await?),
+            None => None,
+        };
+        chain.extend(added.as_ref().map(|layer| layer.chain_id.clone()));
+        let mut file = parent
+            .as_ref()
+            .map(|parent| parent.config.clone())
+            .unwrap_or_else(|| ImageConfigFile {
+                os: container.image_os.clone(),
+                architecture: self
+                    .0
+                    .images
+                    .host_platforms()
+                    .first()
+                    .map(|own| own.architecture.clone())
+                    .unwrap_or_default(),
+                ..ImageConfigFile::default()
+            });
+        let created = Some(clock::text(clock::now_ns()));
+        file.history.push(ConfigHistory {
+            created: created.clone(),
+            created_by: container.config.cmd.clone().unwrap_or_default().join(" "),
+            author: commit.author.clone(),
+            comment: commit.comment.clone(),
+            empty_layer: added.is_none(),
+        });
+        file.rootfs
+            .diff_ids
+            .extend(added.as_ref().map(|layer| layer.diff_id.clone()));
+        (file.created, file.author, file.comment) = (created, commit.author, commit.comment.clone());
+        file.config = config;
+        let names: Vec<Reference> = commit.name.into_iter().collect();
+        let image = self
+            .0
+            .images
+            .create(file, &chain, parent.as_deref(), &names)
+            .await?;
+        // The image keeps the layer now.
+        drop(added);
+        let reference = names.first().map(Reference::to_string).unwrap_or_default();
+        let told = [
+            ("comment", commit.comment),
+            ("imageID", image.id.clone()),
+            ("imageRef", reference),
+        ];
+        self.0.tell(&container, "commit", &told);
+        Ok(image.id.clone())
+    }
+}
+
+impl Containers {
+    /// What a container changed, with its processes stopped meanwhile where that is asked for.
+    async fn quiet_layer(
+        &self,
+        by: &Principal,
+        container: &Container,
+        base: &Base,
+        is_paused_for_this: bool,
+    ) -> Result<Option<Spool>, Failure> {
+        if is_paused_for_this {
+            let text =
+                "pausing a running container is not supported by cellblock yet: docker commit --pause=false";
+            return Err(Failure::Unsupported(text.to_owned()));
+        }
+        self.changed_layer(by, container, base).await
+    }
+}
+
+/// dockerd's rule: the changes apply to the configuration that was sent, and what it leaves open is the container's.
+fn config(container: &Container, commit: &Commit) -> Result<ImageConfig, Failure> {
+    let own = of_image(container.config.clone());
+    let sent = commit.config.clone().map_or_else(|| own.clone(), of_image);
+    let changed = apply_changes(sent, &commit.changes)?;
+    let mut merged = of_container(changed);
+    merge(&mut merged, &own);
+    Ok(of_image(merged))
+}
+
+fn of_image(config: ContainerConfig) -> ImageConfig {
+    ImageConfig {
+        user: config.user,
+        exposed_ports: config.exposed_ports,
+        env: config.env,
+        entrypoint: config.entrypoint,
+        cmd: config.cmd,
+        volumes: config.volumes,
+        working_dir: config.working_dir,
+        labels: config.labels,
+        stop_signal: config.stop_signal,
+        healthcheck: config.healthcheck,
+        on_build: config.on_build,
+        shell: config.shell,
+        ..ImageConfig::default()
+    }
+}
+
+fn of_container(config: ImageConfig) -> ContainerConfig {
+    ContainerConfig {
+        user: config.user,
+        exposed_ports: config.exposed_ports,
+        env: config.env,
+        entrypoint: config.entrypoint,
+        cmd: config.cmd,
+        volumes: config.volumes,
+        working_dir: config.working_dir,
+        labels: config.labels,
+        stop_signal: config.stop_signal,
+        healthcheck: config.healthcheck,
+        on_build: config.on_build,
+        shell: config.shell,
+        ..ContainerConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Phase, tests::container};
+    use super::*;
+
+    fn commit(changes: &[&str]) -> Commit {
+        Commit {
+            name: None,
+            author: String::new(),
+            comment: String::new(),
+            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
+            config: None,
+            pause: true,
+        }
+    }
+
+    #[test]
+    fn changes_apply_to_what_the_container_runs() {
+        let mut container = container(Phase::Exited);
+        container.config.cmd = Some(vec!["/bin/sh".to_owned()]);
+        container.config.env = Some(vec!["A=1".to_owned()]);
+        let made = config(&container, &commit(&["ENV A=2 B=3", "USER u"])).unwrap();
+        assert_eq!(made.cmd.as_deref(), Some(&["/bin/sh".to_owned()][..]));
+        assert_eq!(made.env, Some(vec!["A=2".to_owned(), "B=3".to_owned()]));
+        assert_eq!(made.user, "u");
+        assert!(config(&container, &commit(&["FROM x"])).is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_was_sent_comes_before_the_containers() {
+        let mut container = container(Phase::Exited);
+        container.config.cmd = Some(vec!["/old".to_owned()]);
+        container.config.working_dir = "/w".to_owned();
+        let sent = ContainerConfig {
+            cmd: Some(vec!["/new".to_owned()]),
+            ..ContainerConfig::default()
+        };
+        let made = config(
+            &container,
+            &Commit {
+                config: Some(sent),
+                ..commit(&[])
+            },
+        )
+        .unwrap();
+        assert_eq!(made.cmd, Some(vec!["/new".to_owned()]));
+        assert_eq!(made.working_dir, "/w");
+    }
+}
