@@ -24,9 +24,9 @@
 
 mod actor;
 mod attachment;
-mod connect;
 pub mod changes;
 mod commit;
+mod connect;
 pub mod copy;
 mod create;
 mod endpoint;
