@@ -2,6 +2,7 @@
 //!
 //! Today's clients send `{"name":{"web":true}}`; older ones, and many libraries, `{"name":["web"]}`.
 
+use regex_lite::RegexBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Filters by key, each with the set of wanted values.
@@ -78,6 +79,26 @@ impl Filters {
         self.by_key
             .get(key)
             .is_none_or(|wanted| wanted.is_empty() || wanted.contains(text))
+    }
+
+    /// True if the key was not used, or one of its values is the text or a regular expression that matches it somewhere.
+    /// A value that is no regular expression matches only what equals it.
+    #[must_use]
+    pub fn matches_text(&self, key: &str, text: &str) -> bool {
+        self.by_key.get(key).is_none_or(|wanted| {
+            let matches = |value: &String| {
+                value == text || RegexBuilder::new(value).build().is_ok_and(|regex| regex.is_match(text))
+            };
+            wanted.is_empty() || wanted.iter().any(matches)
+        })
+    }
+
+    /// True if the key was not used, or one of its values is how the text begins.
+    #[must_use]
+    pub fn matches_beginning(&self, key: &str, text: &str) -> bool {
+        self.by_key.get(key).is_none_or(|wanted| {
+            wanted.is_empty() || wanted.iter().any(|value| text.starts_with(value.as_str()))
+        })
     }
 
     /// True if every `name` or `name=value` under the key (`label`) is among the given pairs.

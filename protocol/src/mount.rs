@@ -62,6 +62,11 @@ pub enum Request {
         /// The last mount point of the previous page; none for the first page.
         after: Option<MountName>,
     },
+    /// Whether a source could be bound now; nothing is made or mounted. Answers as `Bind` would refuse it.
+    Check {
+        /// What would be mounted.
+        source: BindSource,
+    },
 }
 
 /// What a bind mount shows.
@@ -78,6 +83,21 @@ pub enum BindSource {
     Mounted {
         /// Its mount point.
         at: MountName,
+    },
+    /// A file or directory in a mounted volume. Links in the path are followed inside the volume; what is mounted there
+    /// (a memory file system of ours) is what is shown. `NotFound` where there is nothing.
+    MountedPath {
+        /// The volume's mount point.
+        at: MountName,
+        /// The path in it, not empty.
+        path: RelPath,
+    },
+    /// As `Host`, without what is mounted below the path. (FreeBSD's nullfs shows nothing of that in either case.)
+    HostAlone {
+        /// The path.
+        path: HostPath,
+        /// What to do when there is nothing at the path.
+        missing: MissingSource,
     },
 }
 

@@ -51,6 +51,49 @@ pub enum Request {
     },
     /// Space of the configured parent.
     PoolSpace,
+    /// A new file system with another's present content, by a snapshot of it, while the other goes on being written. The
+    /// snapshot is made where it is missing. `Unsupported` on a host that could only copy.
+    Fork {
+        /// Dataset whose content is wanted.
+        origin: DatasetName,
+        /// The snapshot's label.
+        label: SnapshotLabel,
+        /// The new dataset.
+        dataset: DatasetName,
+    },
+    /// Sets limits and storage of a dataset. `Unsupported` on a host whose datasets have none.
+    Tune {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What is set; what is none stays.
+        tuning: Tuning,
+    },
+}
+
+/// Limits and storage of a dataset (zfsprops(7)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Tuning {
+    /// `quota`: most bytes that the dataset may take.
+    pub quota_bytes: Option<u64>,
+    /// `recordsize`, in bytes: a power of two, from 512 on.
+    pub record_bytes: Option<u64>,
+    /// `compression`.
+    pub compression: Option<Compression>,
+}
+
+/// Ways of compressing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Compression {
+    /// Not at all.
+    Off,
+    /// lz4.
+    Lz4,
+    /// zstd, at its default level.
+    Zstd,
+    /// gzip, at its default level.
+    Gzip,
+    /// Runs of zeros only.
+    Zle,
 }
 
 /// What the zfs helper answers.

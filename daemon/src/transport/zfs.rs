@@ -3,7 +3,7 @@
 use super::{Client, TransportError};
 use protocol::Principal;
 use protocol::names::{DatasetName, SnapshotLabel};
-use protocol::zfs::{DatasetStats, PoolSpace, Request, Response};
+use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
 
 /// The zfs helper's client.
 #[derive(Debug, Clone)]
@@ -47,6 +47,33 @@ impl Zfs {
             },
         )
         .await
+    }
+
+    /// A new dataset with another's present content.
+    ///
+    /// # Errors
+    /// `Unsupported` where it would have to be copied, `AlreadyExists`, `NotFound`, or see [`TransportError`].
+    pub async fn fork(
+        &self,
+        by: &Principal,
+        origin: DatasetName,
+        label: SnapshotLabel,
+        dataset: DatasetName,
+    ) -> Result<()> {
+        let request = Request::Fork {
+            origin,
+            label,
+            dataset,
+        };
+        self.done(by, request).await
+    }
+
+    /// Sets limits and storage of a dataset.
+    ///
+    /// # Errors
+    /// `Unsupported` where datasets have none, `BadContent` for a value the store refuses, or see [`TransportError`].
+    pub async fn tune(&self, by: &Principal, dataset: DatasetName, tuning: Tuning) -> Result<()> {
+        self.done(by, Request::Tune { dataset, tuning }).await
     }
 
     /// A snapshot of an unmounted dataset.

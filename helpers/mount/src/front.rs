@@ -67,15 +67,13 @@ impl Service for Front {
                 target,
                 access,
             } => {
-                let source = match source {
-                    BindSource::Host { path, .. } => path.as_str(),
-                    BindSource::Mounted { at } => at.as_str(),
-                };
+                let source = named(source);
                 ("bind", format!("{source} at {at}/{target} {access:?}"))
             }
             Request::Tmpfs { at, target, .. } => ("tmpfs", format!("{at}/{target}")),
             Request::PseudoFileSystems { at, flavour } => ("pseudo", format!("{at} {flavour:?}")),
             Request::Unmount { at } => ("unmount", at.to_string()),
+            Request::Check { source } => ("check", named(source)),
             Request::List { after } => (
                 "list",
                 after.as_ref().map_or_else(String::new, MountName::to_string),
@@ -96,8 +94,19 @@ impl Service for Front {
             Request::Dataset { .. }
             | Request::Bind { .. }
             | Request::Tmpfs { .. }
-            | Request::Unmount { .. } => Response::Done,
+            | Request::Unmount { .. }
+            | Request::Check { .. } => Response::Done,
         };
         Ok(Reply::from(response))
+    }
+}
+
+/// A source, for people.
+fn named(source: &BindSource) -> String {
+    match source {
+        BindSource::Host { path, .. } => path.to_string(),
+        BindSource::HostAlone { path, .. } => format!("{path} alone"),
+        BindSource::Mounted { at } => at.to_string(),
+        BindSource::MountedPath { at, path } => format!("{at}/{path}"),
     }
 }

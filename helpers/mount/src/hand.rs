@@ -5,11 +5,11 @@
 #![forbid(unsafe_code)]
 
 use crate::host::Host;
-use crate::source::{self, Kind};
+use crate::source::{self, Depth, Kind, Source};
 use crate::{listing, order, policy, target};
 use helper_runtime::order::Order;
 use helper_runtime::pair::{Done, Orders};
-use protocol::mount::{BindSource, Mounted, Request};
+use protocol::mount::{BindSource, MissingSource, Mounted, Request};
 use protocol::policy::MountPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
 use std::io::Result;
@@ -54,10 +54,7 @@ fn perform(host: &Host, request: Request) -> Answer<Vec<Mounted>> {
             access,
         } => {
             let container = host.container(&at)?;
-            let source = match source {
-                BindSource::Host { path, missing } => source::open_host(&path, missing, host.bind_rules())?,
-                BindSource::Mounted { at } => host.open_mounted(&at)?,
-            };
+            let source = open(host, &source)?;
             let place = target::prepare(&container, &target, source.kind)?;
             host.bind(&source, &place, access).map(nothing)
         }
@@ -77,7 +74,38 @@ fn perform(host: &Host, request: Request) -> Answer<Vec<Mounted>> {
             host.pseudo_file_systems(&container, flavour)
         }
         Request::Unmount { at } => host.unmount(&at).map(nothing),
+        Request::Check { source } => check_source(host, source).map(nothing),
         Request::List { after } => Ok(listing::page(host.list()?, after.as_ref())),
+    }
+}
+
+fn open(host: &Host, source: &BindSource) -> Answer<Source> {
+    match source {
+        BindSource::Host { path, missing } => source::open_host(path, *missing, host.bind_rules()),
+        BindSource::HostAlone { path, missing } => Ok(Source {
+            depth: Depth::Alone,
+            ..source::open_host(path, *missing, host.bind_rules())?
+        }),
+        BindSource::Mounted { at } => host.open_mounted(at),
+        BindSource::MountedPath { at, path } => source::open_inside(&host.open_mounted(at)?, path),
+    }
+}
+
+/// Looks at a source. One that would be made is not: where it would lie is judged when it is.
+fn check_source(host: &Host, source: BindSource) -> Answer<()> {
+    let (would_make, source) = match source {
+        BindSource::Host { path, missing } | BindSource::HostAlone { path, missing } => {
+            let source = BindSource::Host {
+                path,
+                missing: MissingSource::Refuse,
+            };
+            (missing == MissingSource::CreateDirectory, source)
+        }
+        ours => (false, ours),
+    };
+    match open(host, &source) {
+        Err(error) if would_make && error.code == ErrorCode::NotFound => Ok(()),
+        answer => answer.map(drop),
     }
 }
 

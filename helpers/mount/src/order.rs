@@ -15,6 +15,10 @@ const TMPFS: u32 = 4;
 const PSEUDO_FILE_SYSTEMS: u32 = 5;
 const UNMOUNT: u32 = 6;
 const LIST: u32 = 7;
+const BIND_MOUNTED_PATH: u32 = 8;
+const BIND_HOST_ALONE: u32 = 9;
+/// What is added to the number of a bind: its source is only looked at.
+const CHECK: u32 = 16;
 
 /// Place of the mount point's name in each order; `LIST` has its cursor there, empty for the first page.
 const AT: usize = 0;
@@ -22,6 +26,8 @@ const AT: usize = 0;
 const TARGET: usize = 1;
 /// Place of the dataset, host path or other mount point.
 const SOURCE: usize = 2;
+/// Place of the path in another mount point.
+const SOURCE_PATH: usize = 3;
 
 /// A request as an order.
 pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
@@ -34,33 +40,15 @@ pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
             [access_number(*access), 0, 0, 0],
         ),
         Request::Bind {
-            source: BindSource::Host { path, missing },
+            source,
             at,
             target,
             access,
-        } => {
-            let numbers = [
-                access_number(*access),
-                u64::from(*missing == MissingSource::CreateDirectory),
-                0,
-                0,
-            ];
-            order(BIND_HOST, at.as_str(), target.as_str(), path.as_str(), numbers)
-        }
-        Request::Bind {
-            source: BindSource::Mounted { at: volume },
-            at,
-            target,
-            access,
-        } => {
-            let numbers = [access_number(*access), 0, 0, 0];
-            order(
-                BIND_MOUNTED,
-                at.as_str(),
-                target.as_str(),
-                volume.as_str(),
-                numbers,
-            )
+        } => bind(source, at.as_str(), target.as_str(), *access),
+        Request::Check { source } => {
+            let mut order = bind(source, "", "", Access::ReadOnly)?;
+            order.operation += CHECK;
+            Ok(order)
         }
         Request::Tmpfs {
             at,
@@ -92,6 +80,19 @@ pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
     }
 }
 
+fn bind(source: &BindSource, at: &str, target: &str, access: Access) -> Result<Order, BadOrder> {
+    let makes = |missing: &MissingSource| u64::from(*missing == MissingSource::CreateDirectory);
+    let (operation, text, path, second) = match source {
+        BindSource::Host { path, missing } => (BIND_HOST, path.as_str(), "", makes(missing)),
+        BindSource::HostAlone { path, missing } => (BIND_HOST_ALONE, path.as_str(), "", makes(missing)),
+        BindSource::Mounted { at } => (BIND_MOUNTED, at.as_str(), "", 0),
+        BindSource::MountedPath { at, path } => (BIND_MOUNTED_PATH, at.as_str(), path.as_str(), 0),
+    };
+    let mut order = order(operation, at, target, text, [access_number(access), second, 0, 0])?;
+    order.set_text(SOURCE_PATH, path)?;
+    Ok(order)
+}
+
 /// The request that an order holds.
 pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
     let at = || MountName::new(order.text(AT)?).map_err(bad);
@@ -107,30 +108,12 @@ pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
                 access: access(first)?,
             })
         }
-        BIND_HOST => {
-            let path = HostPath::new(source()?).map_err(bad)?;
-            let source = BindSource::Host {
-                path,
-                missing: missing(second)?,
-            };
-            Ok(Request::Bind {
-                source,
-                at: at()?,
-                target: target()?,
-                access: access(first)?,
-            })
-        }
-        BIND_MOUNTED => {
-            let source = BindSource::Mounted {
-                at: MountName::new(source()?).map_err(bad)?,
-            };
-            Ok(Request::Bind {
-                source,
-                at: at()?,
-                target: target()?,
-                access: access(first)?,
-            })
-        }
+        BIND_HOST | BIND_HOST_ALONE | BIND_MOUNTED | BIND_MOUNTED_PATH => Ok(Request::Bind {
+            source: bind_source(order, order.operation)?,
+            at: at()?,
+            target: target()?,
+            access: access(first)?,
+        }),
         TMPFS => {
             let mode = u16::try_from(third).map_err(|_| BadOrder("mode is out of range"))?;
             let flags = TmpfsFlags {
@@ -157,6 +140,26 @@ pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
         UNMOUNT => Ok(Request::Unmount { at: at()? }),
         LIST if order.text(AT)?.is_empty() => Ok(Request::List { after: None }),
         LIST => Ok(Request::List { after: Some(at()?) }),
+        checked if checked > CHECK => Ok(Request::Check {
+            source: bind_source(order, checked - CHECK)?,
+        }),
+        _ => Err(BadOrder("no such operation")),
+    }
+}
+
+fn bind_source(order: &Order, operation: u32) -> Result<BindSource, BadOrder> {
+    let source = order.text(SOURCE)?;
+    let host = || Ok((HostPath::new(source).map_err(bad)?, missing(order.numbers[1])?));
+    match operation {
+        BIND_HOST => host().map(|(path, missing)| BindSource::Host { path, missing }),
+        BIND_HOST_ALONE => host().map(|(path, missing)| BindSource::HostAlone { path, missing }),
+        BIND_MOUNTED_PATH => Ok(BindSource::MountedPath {
+            at: MountName::new(source).map_err(bad)?,
+            path: RelPath::new(order.text(SOURCE_PATH)?).map_err(bad)?,
+        }),
+        BIND_MOUNTED => Ok(BindSource::Mounted {
+            at: MountName::new(source).map_err(bad)?,
+        }),
         _ => Err(BadOrder("no such operation")),
     }
 }
@@ -249,6 +252,20 @@ mod tests {
                 },
                 Access::ReadOnly,
             ),
+            bind(
+                BindSource::MountedPath {
+                    at: MountName::new("v-1").unwrap(),
+                    path: RelPath::new("a/b").unwrap(),
+                },
+                Access::ReadWrite,
+            ),
+            bind(
+                BindSource::HostAlone {
+                    path: HostPath::new("/srv/www").unwrap(),
+                    missing: MissingSource::CreateDirectory,
+                },
+                Access::ReadOnly,
+            ),
             tmpfs(None, true, false),
             tmpfs(Some(0), false, true),
             tmpfs(Some(u64::MAX), true, true),
@@ -263,6 +280,9 @@ mod tests {
             Request::Unmount { at: at() },
             Request::List { after: None },
             Request::List { after: Some(at()) },
+            Request::Check {
+                source: host(MissingSource::Refuse),
+            },
         ]
     }
 
@@ -283,6 +303,10 @@ mod tests {
         assert!(hostile(BIND_HOST, "c-1", "../../etc", "/srv").is_err());
         assert!(hostile(BIND_HOST, "c-1", "srv", "srv").is_err());
         assert!(hostile(BIND_MOUNTED, "c-1", "srv", "v/1").is_err());
+        assert!(hostile(BIND_MOUNTED_PATH, "c-1", "srv", "v/1").is_err());
+        let mut out = order(BIND_MOUNTED_PATH, "c-1", "srv", "v-1", [0; 4]).unwrap();
+        out.set_text(SOURCE_PATH, "../c-2").unwrap();
+        assert!(read(&out).is_err());
         assert!(hostile(LIST, "a b", "", "").is_err());
         assert!(hostile(99, "c-1", "", "").is_err());
     }

@@ -35,6 +35,7 @@ pub fn judge(request: &Request, policy: &MountPolicy) -> Answer<()> {
             }
             Ok(())
         }
+        Request::Check { source } => judge_bind(source, policy),
         Request::Dataset { .. }
         | Request::PseudoFileSystems { .. }
         | Request::Unmount { .. }
@@ -60,12 +61,22 @@ pub fn judge_target(target: &Path) -> Answer<()> {
 
 fn judge_bind(source: &BindSource, policy: &MountPolicy) -> Answer<()> {
     match source {
-        BindSource::Host { path, .. } if policy.bind_roots.as_slice().is_empty() => {
+        BindSource::Host { path, .. } | BindSource::HostAlone { path, .. } if policy.bind_roots.as_slice().is_empty() => {
             Err(refused(format!("{path}: no host path may be bind-mounted")))
         }
         // Which root it lies below is only known once its links are resolved: see `BindRules`.
-        BindSource::Host { .. } => Ok(()),
+        BindSource::Host { .. } | BindSource::HostAlone { .. } => Ok(()),
         BindSource::Mounted { at } => judge_volume(at),
+        BindSource::MountedPath { at, path } => {
+            judge_volume(at)?;
+            if path.as_str().is_empty() {
+                return Err(HelperError::new(
+                    ErrorCode::BadContent,
+                    "the path in the volume is empty",
+                ));
+            }
+            Ok(())
+        }
     }
 }
 

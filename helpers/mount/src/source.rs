@@ -6,8 +6,9 @@
 
 use crate::host;
 use crate::policy::BindRules;
+use helper_runtime::beneath::{Last, Root};
 use protocol::mount::MissingSource;
-use protocol::names::HostPath;
+use protocol::names::{HostPath, RelPath};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat};
 use rustix::io::Errno;
@@ -41,6 +42,15 @@ impl Kind {
     }
 }
 
+/// How much of a source is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// With what is mounted below it.
+    Whole,
+    /// Without.
+    Alone,
+}
+
 /// The source of a bind mount, judged.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -50,6 +60,8 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// What it can be mounted on.
     pub(crate) kind: Kind,
+    /// How much of it is shown.
+    pub(crate) depth: Depth,
 }
 
 /// Opens a path of the host, made where that is wished, if the rules allow what it leads to.
@@ -64,15 +76,36 @@ pub(crate) fn open_host(path: &HostPath, missing: MissingSource, rules: &BindRul
     }
 }
 
+/// Opens a path in a mounted volume. Whoever writes the volume chooses its links, so they are followed inside it; what is
+/// found is then named by its descriptor.
+pub(crate) fn open_inside(volume: &Source, inside: &RelPath) -> Answer<Source> {
+    let path = Path::new(inside.as_str());
+    let whole = volume.path.join(path);
+    let root = volume.fd.try_clone().map(Root::from_fd);
+    let root = root.map_err(|e| HelperError::system(whole.display().to_string(), &e))?;
+    let located = root.locate(path, Last::Follow);
+    let (above, name) = located.map_err(|e| HelperError::system(whole.display().to_string(), &e))?;
+    let fd = openat(&above, &*name, NAMED.union(OFlags::NOFOLLOW), Mode::empty())
+        .map_err(|errno| failed(&whole, errno))?;
+    shown(fd)
+}
+
 fn judged(fd: OwnedFd, rules: &BindRules) -> Answer<Source> {
     let path = host::real_path(fd.as_fd()).map_err(|e| HelperError::system("path of a bind source", &e))?;
     rules.judge(&path)?;
+    shown(fd)
+}
+
+fn shown(fd: OwnedFd) -> Answer<Source> {
+    let path = host::real_path(fd.as_fd()).map_err(|e| HelperError::system("path of a bind source", &e))?;
     let stat = fstat(&fd).map_err(|errno| failed(&path, errno))?;
     // The path of a deleted thing is not its path any more.
     if stat.st_nlink == 0 {
         return Err(failed(&path, Errno::NOENT));
     }
     match FileType::from_raw_mode(stat.st_mode) {
+        // What `open_inside` was given cannot be a link unless it was put there meanwhile.
+        FileType::Symlink => Err(failed(&path, Errno::LOOP)),
         FileType::CharacterDevice | FileType::BlockDevice => {
             let detail = format!("{} is a device; bind mounts show no devices", path.display());
             Err(HelperError::new(ErrorCode::Refused, detail))
@@ -81,6 +114,7 @@ fn judged(fd: OwnedFd, rules: &BindRules) -> Answer<Source> {
             fd,
             path,
             kind: Kind::of(&stat),
+            depth: Depth::Whole,
         }),
     }
 }

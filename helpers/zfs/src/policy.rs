@@ -10,6 +10,9 @@ use protocol::zfs::Request;
 use protocol::{Answer, ErrorCode, HelperError};
 use std::io::{Error, ErrorKind, Result};
 
+/// Record sizes that every pool takes, in bytes (zfsprops(7), `recordsize`).
+const RECORD_BYTES: std::ops::RangeInclusive<u64> = 512..=1024 * 1024;
+
 /// A kind of datasets: the first component of their names, and how many components such a name has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Family {
@@ -59,6 +62,19 @@ pub fn judge(request: &Request) -> Answer<()> {
         | Request::Snapshot { dataset, .. }
         | Request::Destroy { dataset }
         | Request::Stats { dataset } => check_dataset(dataset),
+        // Limits are set on what outlives containers; a layer keeps what it was made with.
+        Request::Tune { dataset, tuning } => {
+            check_volume(dataset)?;
+            check_record_size(tuning.record_bytes)
+        }
+        Request::Fork {
+            origin,
+            dataset,
+            label: _,
+        } => {
+            check_volume(origin)?;
+            check_volume(dataset)
+        }
         Request::Clone {
             origin,
             dataset,
@@ -76,6 +92,23 @@ fn check_dataset(name: &DatasetName) -> Answer<()> {
     match family_and_depth(name) {
         Some((family, depth)) if depth == family.depth => Ok(()),
         Some(_) | None => Err(refused(name, "is not a dataset of a family")),
+    }
+}
+
+fn check_volume(name: &DatasetName) -> Answer<()> {
+    match family_and_depth(name) {
+        Some((family, depth)) if depth == family.depth && family.folder == "volumes" => Ok(()),
+        Some(_) | None => Err(refused(name, "is not a volume's dataset")),
+    }
+}
+
+fn check_record_size(bytes: Option<u64>) -> Answer<()> {
+    match bytes {
+        Some(bytes) if !bytes.is_power_of_two() || !RECORD_BYTES.contains(&bytes) => {
+            let detail = format!("a record size of {bytes} is no power of two from 512 to 1048576");
+            Err(HelperError::new(ErrorCode::BadContent, detail))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -101,6 +134,7 @@ fn refused(name: &DatasetName, why: &str) -> HelperError {
 mod tests {
     use super::*;
     use protocol::names::SnapshotLabel;
+    use protocol::zfs::Tuning;
 
     fn name(text: &str) -> DatasetName {
         DatasetName::new(text).unwrap()
@@ -164,6 +198,30 @@ mod tests {
         assert_eq!(code(&clone("images/a", "containers/b")), None);
         assert_eq!(code(&clone("images", "containers/b")), Some(ErrorCode::Refused));
         assert_eq!(code(&clone("images/a", "elsewhere/b")), Some(ErrorCode::Refused));
+    }
+
+    #[test]
+    fn only_volumes_are_forked_and_tuned() {
+        let fork = |origin: &str, dataset: &str| Request::Fork {
+            origin: name(origin),
+            label: SnapshotLabel::new("a").unwrap(),
+            dataset: name(dataset),
+        };
+        assert_eq!(code(&fork("volumes/t/a", "volumes/t/b")), None);
+        assert_eq!(code(&fork("containers/a", "volumes/t/b")), Some(ErrorCode::Refused));
+        assert_eq!(code(&fork("volumes/t/a", "images/b")), Some(ErrorCode::Refused));
+        let tune = |dataset: &str, record_bytes: u64| Request::Tune {
+            dataset: name(dataset),
+            tuning: Tuning {
+                record_bytes: Some(record_bytes),
+                ..Tuning::default()
+            },
+        };
+        assert_eq!(code(&tune("volumes/t/a", 16 << 10)), None);
+        assert_eq!(code(&tune("images/a", 16 << 10)), Some(ErrorCode::Refused));
+        for bytes in [0, 511, 1000, 2 << 20] {
+            assert_eq!(code(&tune("volumes/t/a", bytes)), Some(ErrorCode::BadContent));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use helper_runtime::serve::{Reply, Service};
 use protocol::handshake::{HelperKind, HostFacts, HostOs};
 use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, DatasetName, Label, SnapshotLabel, Text};
-use protocol::zfs::{DatasetStats, PoolSpace, Request, Response};
+use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
 use protocol::{Answer, HelperError};
 use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -47,6 +47,18 @@ pub trait Host {
     /// # Errors
     /// `NotFound`, `Busy` while mounted or while a clone depends on it, or what the host says.
     fn destroy(&mut self, dataset: &DatasetName) -> Answer<()>;
+
+    /// Makes a dataset with another's present content.
+    ///
+    /// # Errors
+    /// `Unsupported` on a host that could only copy, `AlreadyExists`, `NotFound`, or what the host says.
+    fn fork(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<()>;
+
+    /// Sets limits and storage.
+    ///
+    /// # Errors
+    /// `Unsupported` on a host whose datasets have none, `NotFound`, or what the host says.
+    fn tune(&mut self, dataset: &DatasetName, tuning: &Tuning) -> Answer<()>;
 
     /// Space and origin.
     ///
@@ -112,6 +124,12 @@ impl<H: Host> Service for Datasets<H> {
             Request::Stats { dataset } => ("Stats", dataset.to_string()),
             Request::List { parent, after: _ } => ("List", parent.to_string()),
             Request::PoolSpace => ("PoolSpace", String::new()),
+            Request::Fork {
+                origin,
+                label,
+                dataset,
+            } => ("Fork", format!("{origin}@{label} {dataset}")),
+            Request::Tune { dataset, tuning } => ("Tune", format!("{dataset} {tuning:?}")),
         }
     }
 
@@ -132,6 +150,12 @@ impl<H: Host> Service for Datasets<H> {
                 .children(&parent)
                 .map(|all| Response::Names(page(all, after.as_ref()))),
             Request::PoolSpace => host.space().map(Response::Space),
+            Request::Fork {
+                origin,
+                label,
+                dataset,
+            } => done(host.fork(&origin, &label, &dataset)),
+            Request::Tune { dataset, tuning } => done(host.tune(&dataset, &tuning)),
         }?;
         Ok(Reply::from(response))
     }

@@ -25,11 +25,14 @@ message!(Request, "mount::Request" {
     PseudoFileSystems => Self::PseudoFileSystems { at: mount_name("c-c1"), flavour: Flavour::Native },
     Unmount => Self::Unmount { at: mount_name("c-c1") },
     List => Self::List { after: Some(mount_name("c-c1")) },
+    Check => Self::Check { source: BindSource::Mounted { at: mount_name("v-data") } },
 });
 
 message!(BindSource, "mount::BindSource" {
     Host => Self::Host { path: host_path("/"), missing: MissingSource::CreateDirectory },
     Mounted => Self::Mounted { at: mount_name("v-data") },
+    MountedPath => Self::MountedPath { at: mount_name("v-data"), path: path("www") },
+    HostAlone => Self::HostAlone { path: host_path("/srv"), missing: MissingSource::Refuse },
 });
 
 message!(MissingSource, "mount::MissingSource" {

@@ -2,7 +2,7 @@
 
 use super::{dataset, list, message};
 use protocol::names::SnapshotLabel;
-use protocol::zfs::{DatasetStats, PoolSpace, Request, Response};
+use protocol::zfs::{Compression, DatasetStats, PoolSpace, Request, Response, Tuning};
 
 message!(Request, "zfs::Request" {
     Create => Self::Create { dataset: dataset("containers/c1") },
@@ -16,6 +16,27 @@ message!(Request, "zfs::Request" {
     Stats => Self::Stats { dataset: dataset("containers/c1") },
     List => Self::List { parent: dataset("containers"), after: Some(dataset("containers/c1")) },
     PoolSpace => Self::PoolSpace,
+    Fork => Self::Fork {
+        origin: dataset("volumes/default/data"),
+        label: snapshot(),
+        dataset: dataset("volumes/default/copy"),
+    },
+    Tune => Self::Tune {
+        dataset: dataset("volumes/default/data"),
+        tuning: Tuning {
+            quota_bytes: Some(1 << 30),
+            record_bytes: None,
+            compression: Some(Compression::Zstd),
+        },
+    },
+});
+
+message!(Compression, "zfs::Compression" {
+    Off => Self::Off,
+    Lz4 => Self::Lz4,
+    Zstd => Self::Zstd,
+    Gzip => Self::Gzip,
+    Zle => Self::Zle,
 });
 
 message!(Response, "zfs::Response" {

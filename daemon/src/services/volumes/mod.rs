@@ -1,203 +1,578 @@
 //! VOLUMES (rank 4): datasets that outlive containers, named or anonymous, always with the driver `local`.
 //!
 //! A volume is mounted once, at a mount point of its own, while any container uses it, and bound into containers from there.
+//! Who refers to a volume (a container that was created with it) and who has it mounted (one that runs) are two things:
+//! the first keeps it from being removed, the second from being unmounted.
 
+mod fill;
+mod options;
+mod table;
+
+pub use table::{ANONYMOUS_LABEL, DRIVER, Volume};
+
+use crate::kernel::bus::Bus;
 use crate::services::{Failure, clock, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
-use protocol::mount::Access;
-use protocol::names::MountName;
+use docker_api::filters::Filters;
+use options::{Content, Options};
+use protocol::mount::{Access, BindSource, MissingSource, Request, TmpfsFlags};
+use protocol::names::{MountName, RelPath};
+use protocol::zfs::Tuning;
 use protocol::{ErrorCode, Principal};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use table::Table;
 use tokio::sync::Mutex;
 
-/// A volume, as stored (kind `Volume`, key = `tenant/name`).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Volume {
-    /// Its name; 64 hexadecimal digits for an anonymous one.
-    pub name: String,
-    /// Whose it is.
-    pub tenant: String,
-    /// When it was made, nanoseconds since 1970.
-    pub created_ns: i64,
-    /// Whether it was made for one container, and goes with it on `rm -v` and `run --rm`.
-    pub anonymous: bool,
-    /// Whether image content has been copied into it: that happens once, when it is new.
-    pub is_filled: bool,
-}
+/// Where the memory of a volume of type tmpfs is mounted in its dataset.
+const MEMORY: &str = "memory";
 
 /// The handle.
 #[derive(Debug, Clone)]
 pub struct Volumes {
     store: Store,
     helpers: Helpers,
-    state: Arc<Mutex<State>>,
+    bus: Bus,
+    mount_root: Arc<PathBuf>,
+    table: Arc<Mutex<Table>>,
+    is_pruning: Arc<AtomicBool>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    volumes: BTreeMap<String, Volume>,
-    /// The containers that use a mounted volume, by its key.
-    users: BTreeMap<String, Vec<String>>,
+/// What a client wants.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Its name; empty for an anonymous one.
+    pub name: String,
+    /// The driver; empty is the default.
+    pub driver: String,
+    /// Driver options.
+    pub options: Option<BTreeMap<String, String>>,
+    /// Labels.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// A volume that is mounted for a container.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InUse {
-    /// Where.
-    pub at: MountName,
-    /// Whether it is new: image content shall be copied into it.
-    pub wants_content: bool,
+    /// What is bound into the container.
+    pub source: BindSource,
+    /// Whether the volume itself can be written.
+    pub writable: bool,
+}
+
+/// What `docker volume prune` did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// Names.
+    pub names: Vec<String>,
+    /// Bytes.
+    pub reclaimed_bytes: u64,
+}
+
+/// Size and use of a volume.
+#[derive(Debug)]
+pub struct Usage {
+    /// The volume.
+    pub volume: Volume,
+    /// Containers that refer to it.
+    pub references: usize,
+    /// Bytes, where they can be counted.
+    pub size_bytes: Option<u64>,
 }
 
 impl Volumes {
-    /// Loads the volumes.
+    /// Loads the volumes. `root_dir` is the installation's directory.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn start(store: Store, helpers: Helpers) -> Result<Self, Failure> {
-        let volumes = store.all(Kind::Volume).await?.into_iter().collect();
+    pub async fn start(
+        store: Store,
+        helpers: Helpers,
+        bus: Bus,
+        root_dir: &std::path::Path,
+    ) -> Result<Self, Failure> {
+        let mut table = Table::default();
+        for (_, volume) in store.all::<Volume>(Kind::Volume).await? {
+            table.insert(volume);
+        }
         Ok(Volumes {
             store,
             helpers,
-            state: Arc::new(Mutex::new(State {
-                volumes,
-                ..State::default()
-            })),
+            bus,
+            mount_root: Arc::new(root_dir.join("mnt")),
+            table: Arc::new(Mutex::new(table)),
+            is_pruning: Arc::default(),
         })
     }
 
-    /// Makes a volume unless it is there.
+    /// Where a volume's files are on the host while a container uses it.
+    #[must_use]
+    pub fn mountpoint(&self, volume: &Volume) -> String {
+        let at = mount_point(&volume.key());
+        self.mount_root.join(at).display().to_string()
+    }
+
+    /// Makes a volume unless there is one of that name, and has a container refer to it.
     ///
     /// # Errors
-    /// What the store or the zfs helper answers.
-    pub async fn ensure(&self, by: &Principal, name: &str) -> Result<(), Failure> {
-        let key = key(by, name);
-        let mut state = self.state.lock().await;
-        if state.volumes.contains_key(&key) {
+    /// `Invalid` and `NotFound` in dockerd's words; what the store or the helpers answer.
+    pub async fn create(
+        &self,
+        by: &Principal,
+        wanted: Wanted,
+        container: Option<&str>,
+    ) -> Result<Volume, Failure> {
+        let context = format!("create {}", wanted.name);
+        self.make(by, wanted, container)
+            .await
+            .map_err(|e| e.within(&context))
+    }
+
+    async fn make(&self, by: &Principal, wanted: Wanted, container: Option<&str>) -> Result<Volume, Failure> {
+        check_driver(&wanted.driver)?;
+        let is_anonymous = wanted.name.is_empty();
+        let mut labels = wanted.labels;
+        let name = if is_anonymous {
+            let all = labels.get_or_insert_default();
+            all.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+            naming::new_id()
+        } else {
+            wanted.name
+        };
+        let tenant = by.tenant.as_str();
+        let mut table = self.table.lock().await;
+        if table.get(tenant, &name).is_none() {
+            check_name(&name)?;
+            let volume = Volume {
+                name: name.clone(),
+                tenant: tenant.to_owned(),
+                created_ns: clock::now_ns(),
+                labels,
+                options: wanted.options,
+            };
+            self.build(by, &mut table, &volume).await?;
+            table.insert(volume);
+            self.tell("create", &name, &[("driver", DRIVER)]);
+        }
+        let gone = || Failure::NotFound(docker_api::error::no_such_volume(&name));
+        let entry = table.get_mut(tenant, &name).ok_or_else(gone)?;
+        entry.referred_by.extend(container.map(str::to_owned));
+        Ok(entry.volume.clone())
+    }
+
+    /// Makes a new volume's dataset. Its row is written first, so that a crash in between leaves nothing unknown.
+    async fn build(&self, by: &Principal, table: &mut Table, volume: &Volume) -> Result<(), Failure> {
+        let options = options_of(volume)?;
+        if let Some((other, _)) = &options.clone_of
+            && table.get(&volume.tenant, other).is_none()
+        {
+            return Err(Failure::NotFound(docker_api::error::no_such_volume(other)));
+        }
+        self.store.put(Kind::Volume, &volume.key(), volume).await?;
+        let built = self.build_dataset(by, table, volume, &options).await;
+        if built.is_err() {
+            let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
+            if let Err(error) = self.helpers.zfs.destroy(by, dataset).await {
+                tracing::warn!(%error, volume = volume.name, "a half-made volume was not removed");
+            }
+            self.store.delete(Kind::Volume, &volume.key()).await?;
+        }
+        built
+    }
+
+    async fn build_dataset(
+        &self,
+        by: &Principal,
+        table: &mut Table,
+        volume: &Volume,
+        options: &Options,
+    ) -> Result<(), Failure> {
+        let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
+        match &options.clone_of {
+            Some((other, label)) => {
+                self.clone_volume(by, table, volume, other, label.as_deref())
+                    .await?;
+            }
+            None => match self.helpers.zfs.create(by, dataset.clone()).await {
+                // An earlier daemon was killed between making it and telling.
+                Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
+                other => other?,
+            },
+        }
+        let tuning = Tuning {
+            quota_bytes: options.quota_bytes,
+            record_bytes: options.record_bytes,
+            compression: options.compression,
+        };
+        if tuning == Tuning::default() {
             return Ok(());
         }
-        let is_id = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-        let volume = Volume {
-            name: name.to_owned(),
-            tenant: by.tenant.as_str().to_owned(),
-            created_ns: clock::now_ns(),
-            anonymous: is_id(name),
-            is_filled: false,
-        };
-        self.store.put(Kind::Volume, &key, &volume).await?;
-        match self
-            .helpers
-            .zfs
-            .create(by, naming::volume_dataset(&volume.tenant, name)?)
-            .await
-        {
-            // The row is written first, so a crash in between leaves a dataset that this finds.
-            Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
-            Err(error) => {
-                self.store.delete(Kind::Volume, &key).await?;
-                return Err(error.into());
+        match self.helpers.zfs.tune(by, dataset, tuning).await {
+            Err(error) if error.code() == Some(ErrorCode::Unsupported) && options.quota_bytes.is_some() => {
+                let text = "quota size requested but no quota support";
+                Err(Failure::Invalid(text.to_owned()))
             }
-            Ok(()) => {}
+            Err(error) if error.code() == Some(ErrorCode::Unsupported) => {
+                let text = "compression and recordsize are not supported on this host";
+                Err(Failure::Unsupported(text.to_owned()))
+            }
+            other => Ok(other?),
         }
-        state.volumes.insert(key, volume);
+    }
+
+    /// A volume.
+    ///
+    /// # Errors
+    /// `NotFound` in dockerd's words.
+    pub async fn get(&self, by: &Principal, name: &str) -> Result<Volume, Failure> {
+        let table = self.table.lock().await;
+        let entry = table.get(by.tenant.as_str(), name);
+        entry.map(|entry| entry.volume.clone()).ok_or_else(|| missing(name))
+    }
+
+    /// The volumes that the filters choose.
+    ///
+    /// # Errors
+    /// `Invalid` for a filter that is not known or has a bad value.
+    pub async fn list(&self, by: &Principal, filters: &Filters) -> Result<Vec<Volume>, Failure> {
+        let invalid = |error: docker_api::filters::FilterError| Failure::Invalid(error.to_string());
+        filters
+            .accept_only(&["dangling", "driver", "label", "name"])
+            .map_err(invalid)?;
+        let dangling = match filters.contains("dangling") {
+            true => Some(filters.boolean("dangling", false).map_err(invalid)?),
+            false => None,
+        };
+        let table = self.table.lock().await;
+        let chosen = table.choose(by.tenant.as_str(), |entry| {
+            table::is_listed(entry, filters, dangling)
+        });
+        Ok(chosen.iter().map(|entry| entry.volume.clone()).collect())
+    }
+
+    /// Removes a volume that nobody refers to.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` while a container or a clone of it is there; what the zfs helper answers.
+    pub async fn remove(&self, by: &Principal, name: &str) -> Result<(), Failure> {
+        let mut table = self.table.lock().await;
+        self.remove_from(by, &mut table, name).await
+    }
+
+    async fn remove_from(&self, by: &Principal, table: &mut Table, name: &str) -> Result<(), Failure> {
+        let tenant = by.tenant.as_str();
+        let entry = table.get(tenant, name).ok_or_else(|| missing(name))?;
+        let users: Vec<&str> = entry
+            .referred_by
+            .union(&entry.mounted_by)
+            .map(String::as_str)
+            .collect();
+        if !users.is_empty() {
+            return Err(in_use(name, &users.join(", ")));
+        }
+        let (key, dataset) = (entry.volume.key(), naming::volume_dataset(tenant, name)?);
+        match self.helpers.zfs.destroy(by, dataset).await {
+            Err(error) if error.code() == Some(ErrorCode::Busy) => {
+                let clones = table.choose(tenant, |entry| is_clone_of(&entry.volume, name));
+                let clones: Vec<&str> = clones.iter().map(|entry| entry.volume.name.as_str()).collect();
+                return Err(in_use(name, &clones.join(", ")));
+            }
+            other => other?,
+        }
+        self.store.delete(Kind::Volume, &key).await?;
+        table.remove(tenant, name);
+        self.tell("destroy", name, &[("driver", DRIVER)]);
         Ok(())
     }
 
-    /// Mounts a volume for a container.
+    /// Removes a volume with the container that it was made for, unless somebody else refers to it.
+    ///
+    /// # Errors
+    /// What the zfs helper or the store answers.
+    pub async fn remove_if_unused(&self, by: &Principal, name: &str) -> Result<(), Failure> {
+        match self.remove(by, name).await {
+            Ok(()) | Err(Failure::Conflict(_) | Failure::NotFound(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Removes what nobody refers to: anonymous volumes, or all of them with the filter `all`.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad filter, `Conflict` while another prune runs.
+    pub async fn prune(&self, by: &Principal, mut filters: Filters) -> Result<Pruned, Failure> {
+        if self.is_pruning.swap(true, Ordering::AcqRel) {
+            return Err(Failure::Conflict("a prune operation is already running".to_owned()));
+        }
+        let pruned = async {
+            if !prunes_all(&filters)? {
+                filters.add("label", ANONYMOUS_LABEL);
+            }
+            self.prune_chosen(by, &filters).await
+        };
+        let pruned = pruned.await;
+        self.is_pruning.store(false, Ordering::Release);
+        pruned
+    }
+
+    async fn prune_chosen(&self, by: &Principal, filters: &Filters) -> Result<Pruned, Failure> {
+        filters
+            .accept_only(&["label", "label!", "all"])
+            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let mut pruned = Pruned::default();
+        let mut table = self.table.lock().await;
+        let chosen = table.choose(by.tenant.as_str(), |entry| table::is_pruned(entry, filters));
+        let names: Vec<String> = chosen.iter().map(|entry| entry.volume.name.clone()).collect();
+        for name in names {
+            let size_bytes = self.size(by, &name).await.unwrap_or_default();
+            match self.remove_from(by, &mut table, &name).await {
+                Ok(()) => {
+                    pruned.reclaimed_bytes += size_bytes;
+                    pruned.names.push(name);
+                }
+                Err(error) => tracing::warn!(%error, volume = name, "not pruned"),
+            }
+        }
+        let reclaimed = pruned.reclaimed_bytes.to_string();
+        self.tell("prune", "", &[("reclaimed", &reclaimed)]);
+        Ok(pruned)
+    }
+
+    async fn size(&self, by: &Principal, name: &str) -> Option<u64> {
+        let dataset = naming::volume_dataset(by.tenant.as_str(), name).ok()?;
+        let stats = self.helpers.zfs.stats(by, dataset).await.ok()?;
+        Some(stats.referenced_bytes)
+    }
+
+    /// Every volume with its size and the number of containers that refer to it. As with dockerd, those with options are left
+    /// out: what they show is not on our store.
+    pub async fn usage(&self, by: &Principal) -> Vec<Usage> {
+        let mut all: Vec<Usage> = {
+            let table = self.table.lock().await;
+            let plain = |volume: &Volume| volume.options.as_ref().is_none_or(BTreeMap::is_empty);
+            let chosen = table.choose(by.tenant.as_str(), |entry| plain(&entry.volume));
+            let usage = |entry: &&table::Entry| Usage {
+                volume: entry.volume.clone(),
+                references: entry.referred_by.len(),
+                size_bytes: None,
+            };
+            chosen.iter().map(usage).collect()
+        };
+        for usage in &mut all {
+            usage.size_bytes = self.size(by, &usage.volume.name).await;
+        }
+        all
+    }
+
+    /// A container that an earlier daemon made refers to a volume.
+    pub async fn refer(&self, tenant: &str, name: &str, container: &str) {
+        if let Some(entry) = self.table.lock().await.get_mut(tenant, name) {
+            entry.referred_by.insert(container.to_owned());
+        }
+    }
+
+    /// A container that is removed refers to a volume no more.
+    pub async fn release(&self, by: &Principal, name: &str, container: &str) {
+        if let Some(entry) = self.table.lock().await.get_mut(by.tenant.as_str(), name) {
+            entry.referred_by.remove(container);
+        }
+    }
+
+    /// Mounts a volume for a container, or for a copy.
     ///
     /// # Errors
     /// `NotFound`, or what the mount helper answers.
-    pub async fn enter(&self, by: &Principal, name: &str, container: &str) -> Result<InUse, Failure> {
-        let key = key(by, name);
-        let mut state = self.state.lock().await;
-        let missing = || Failure::NotFound(format!("get {name}: no such volume"));
-        let volume = state.volumes.get(&key).cloned().ok_or_else(missing)?;
-        let at = mount_name(&key)?;
-        let users = state.users.entry(key).or_default();
-        if users.is_empty() {
-            let dataset = naming::volume_dataset(&volume.tenant, name)?;
-            match self
-                .helpers
-                .mount
-                .dataset(by, dataset, at.clone(), Access::ReadWrite)
-                .await
-            {
-                Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
-                other => other?,
-            }
-        }
-        if !users.iter().any(|user| user == container) {
-            users.push(container.to_owned());
-        }
-        Ok(InUse {
-            at,
-            wants_content: !volume.is_filled,
-        })
+    pub async fn enter(&self, by: &Principal, name: &str, user: &str) -> Result<InUse, Failure> {
+        let mut table = self.table.lock().await;
+        self.enter_in(by, &mut table, name, user).await
     }
 
-    /// Image content has been copied into a volume, or there was none.
-    ///
-    /// # Errors
-    /// What the store answers.
-    pub async fn filled(&self, by: &Principal, name: &str) -> Result<(), Failure> {
-        let key = key(by, name);
-        let mut state = self.state.lock().await;
-        if let Some(volume) = state.volumes.get_mut(&key) {
-            volume.is_filled = true;
-            self.store.put(Kind::Volume, &key, &*volume).await?;
+    async fn enter_in(
+        &self,
+        by: &Principal,
+        table: &mut Table,
+        name: &str,
+        user: &str,
+    ) -> Result<InUse, Failure> {
+        let entry = table
+            .get_mut(by.tenant.as_str(), name)
+            .ok_or_else(|| missing(name))?;
+        let content = options_of(&entry.volume)?.content;
+        let at = mount_name(&entry.volume.key())?;
+        let in_use = match &content {
+            Content::Dataset => InUse {
+                source: BindSource::Mounted { at: at.clone() },
+                writable: true,
+            },
+            Content::Tmpfs { .. } => InUse {
+                source: BindSource::MountedPath {
+                    at: at.clone(),
+                    path: RelPath::new(MEMORY)?,
+                },
+                writable: true,
+            },
+            Content::Bind { path, writable } => InUse {
+                source: BindSource::Host {
+                    path: path.clone(),
+                    missing: MissingSource::Refuse,
+                },
+                writable: *writable,
+            },
+        };
+        if entry.mounted_by.is_empty() {
+            self.mount(by, &entry.volume, &at, &content).await?;
         }
-        Ok(())
+        entry.mounted_by.insert(user.to_owned());
+        Ok(in_use)
     }
 
-    /// A container does not use a volume any more; unmounts it if nobody does.
+    async fn mount(
+        &self,
+        by: &Principal,
+        volume: &Volume,
+        at: &MountName,
+        content: &Content,
+    ) -> Result<(), Failure> {
+        if matches!(content, Content::Bind { .. }) {
+            return Ok(());
+        }
+        let mount = &self.helpers.mount;
+        let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
+        match mount.dataset(by, dataset, at.clone(), Access::ReadWrite).await {
+            // An earlier daemon mounted it for a container that runs still.
+            Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => return Ok(()),
+            other => other?,
+        }
+        let Content::Tmpfs {
+            size_bytes,
+            mode,
+            noexec,
+        } = *content
+        else {
+            return Ok(());
+        };
+        let request = Request::Tmpfs {
+            at: at.clone(),
+            target: RelPath::new(MEMORY)?,
+            size_bytes,
+            mode,
+            flags: TmpfsFlags {
+                noexec,
+                read_only: false,
+            },
+        };
+        let made = mount.make(by, request).await;
+        if made.is_err() {
+            mount.unmount(by, at.clone()).await?;
+        }
+        Ok(made?)
+    }
+
+    /// A container does not use a volume any more; unmounts it if nobody does. Tells whether the container had it.
     ///
     /// # Errors
     /// What the mount helper answers.
-    pub async fn leave(&self, by: &Principal, name: &str, container: &str) -> Result<(), Failure> {
-        let key = key(by, name);
-        let mut state = self.state.lock().await;
-        let Some(users) = state.users.get_mut(&key) else {
-            return Ok(());
-        };
-        users.retain(|user| user != container);
-        if users.is_empty() {
-            state.users.remove(&key);
-            self.helpers.mount.unmount(by, mount_name(&key)?).await?;
-        }
-        Ok(())
+    pub async fn leave(&self, by: &Principal, name: &str, user: &str) -> Result<bool, Failure> {
+        let mut table = self.table.lock().await;
+        self.leave_in(by, &mut table, name, user).await
     }
 
-    /// Destroys a volume if it is anonymous and unused.
-    ///
-    /// # Errors
-    /// What the zfs helper answers.
-    pub async fn remove_anonymous(&self, by: &Principal, name: &str) -> Result<(), Failure> {
-        let key = key(by, name);
-        let mut state = self.state.lock().await;
-        let is_ours = state.volumes.get(&key).is_some_and(|volume| volume.anonymous);
-        if !is_ours || state.users.contains_key(&key) {
-            return Ok(());
+    async fn leave_in(
+        &self,
+        by: &Principal,
+        table: &mut Table,
+        name: &str,
+        user: &str,
+    ) -> Result<bool, Failure> {
+        let Some(entry) = table.get_mut(by.tenant.as_str(), name) else {
+            return Ok(false);
+        };
+        if !entry.mounted_by.remove(user) {
+            return Ok(false);
         }
-        self.helpers
-            .zfs
-            .destroy(by, naming::volume_dataset(by.tenant.as_str(), name)?)
-            .await?;
-        self.store.delete(Kind::Volume, &key).await?;
-        state.volumes.remove(&key);
-        Ok(())
+        if entry.mounted_by.is_empty() {
+            let at = mount_name(&entry.volume.key())?;
+            self.helpers.mount.unmount(by, at).await?;
+        }
+        Ok(true)
+    }
+
+    fn tell(&self, action: &str, name: &str, attributes: &[(&str, &str)]) {
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        self.bus.publish("volume", action, name, attributes);
     }
 }
 
-fn key(by: &Principal, name: &str) -> String {
-    format!("{}/{name}", by.tenant.as_str())
+fn options_of(volume: &Volume) -> Result<Options, Failure> {
+    let none = BTreeMap::new();
+    options::read(volume.options.as_ref().unwrap_or(&none))
+}
+
+fn is_clone_of(volume: &Volume, name: &str) -> bool {
+    let options = volume.options.as_ref();
+    options.and_then(|options| options.get("clone")).is_some_and(|other| other == name)
+}
+
+fn missing(name: &str) -> Failure {
+    Failure::NotFound(docker_api::error::no_such_volume(name))
+}
+
+fn in_use(name: &str, users: &str) -> Failure {
+    Failure::Conflict(format!("remove {name}: volume is in use - [{users}]"))
+}
+
+fn check_driver(driver: &str) -> Result<(), Failure> {
+    match driver {
+        "" | DRIVER => Ok(()),
+        other => Err(Failure::NotFound(format!(
+            "error looking up volume plugin {other}: plugin \"{other}\" not found"
+        ))),
+    }
+}
+
+/// Docker's rule for volume names.
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.len() == 1 {
+        let text = "volume name is too short, names should be at least two alphanumeric characters";
+        return Err(Failure::Invalid(text.to_owned()));
+    }
+    if docker_api::error::is_container_name(name) {
+        return Ok(());
+    }
+    Err(Failure::Invalid(format!(
+        "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+    )))
+}
+
+/// The filter `all` of prune.
+fn prunes_all(filters: &Filters) -> Result<bool, Failure> {
+    let values: Vec<&str> = filters.values("all").collect();
+    match values[..] {
+        [] => Ok(false),
+        ["1" | "t" | "T" | "TRUE" | "true" | "True"] => Ok(true),
+        ["0" | "f" | "F" | "FALSE" | "false" | "False"] => Ok(false),
+        [other] => Err(Failure::Invalid(format!(
+            "invalid filter 'all': strconv.ParseBool: parsing \"{other}\": invalid syntax"
+        ))),
+        _ => Err(Failure::Invalid(format!(
+            "invalid filter 'all=[{}]': only one value is expected",
+            values.join(" ")
+        ))),
+    }
 }
 
 /// Volume names may hold capitals and dots, which mount points may not: a digest stands for them.
+fn mount_point(key: &str) -> String {
+    format!("v-{}", naming::hex(&Sha256::digest(key.as_bytes())[..16]))
+}
+
 fn mount_name(key: &str) -> Result<MountName, Failure> {
-    let digest = naming::hex(&Sha256::digest(key.as_bytes())[..16]);
-    Ok(MountName::new(format!("v-{digest}"))?)
+    Ok(MountName::new(mount_point(key))?)
 }

@@ -7,7 +7,7 @@ mod sys;
 
 use crate::listing;
 use crate::policy::BindRules;
-use crate::source::{Kind, Source};
+use crate::source::{Depth, Kind, Source};
 use crate::target::{Container, Place};
 use attach::{New, attach};
 use capsicum::Right;
@@ -135,6 +135,7 @@ impl Host {
             fd,
             path: volume.path,
             kind: Kind::Directory,
+            depth: Depth::Whole,
         })
     }
 

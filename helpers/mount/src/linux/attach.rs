@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::sys::{self, Attributes};
+use crate::source::Depth;
 use protocol::{Answer, HelperError};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -11,12 +12,16 @@ use rustix::mount::{
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A detached copy of what is mounted at a descriptor's path, with everything below.
-pub(super) fn detached_copy(source: BorrowedFd<'_>, path: &Path) -> Answer<OwnedFd> {
+/// A detached copy of what is mounted at a descriptor's path, with everything below where that is wished.
+pub(super) fn detached_copy(source: BorrowedFd<'_>, path: &Path, depth: Depth) -> Answer<OwnedFd> {
+    let below = match depth {
+        Depth::Whole => OpenTreeFlags::AT_RECURSIVE,
+        Depth::Alone => OpenTreeFlags::empty(),
+    };
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::AT_RECURSIVE;
+        | below;
     open_tree(source, c"", flags)
         .map_err(|errno| failed(&format!("copy the mount of {}", path.display()), errno))
 }

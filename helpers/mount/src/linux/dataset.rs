@@ -4,6 +4,7 @@
 
 use super::attach;
 use super::sys::Attributes;
+use crate::source::Depth;
 use protocol::mount::Access;
 use protocol::names::{DatasetName, SnapshotLabel};
 use protocol::{Answer, ErrorCode, HelperError};
@@ -40,7 +41,8 @@ pub(super) fn detached(
     };
     let (own, origins) = chain(pool, dataset)?;
     let mount = if origins.is_empty() {
-        attach::detached_copy(open(&own, "data", dataset)?.as_fd(), Path::new(dataset.as_str()))?
+        let (data, name) = (open(&own, "data", dataset)?, Path::new(dataset.as_str()));
+        attach::detached_copy(data.as_fd(), name, Depth::Whole)?
     } else {
         overlay(dataset, &own, &origins, access)?
     };

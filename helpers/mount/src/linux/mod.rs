@@ -12,7 +12,7 @@ pub use sandbox::{FRONT, HAND, confine_front, confine_hand};
 
 use crate::listing;
 use crate::policy::BindRules;
-use crate::source::{Kind, Source};
+use crate::source::{Depth, Kind, Source};
 use crate::target::{Container, Place};
 use helper_runtime::beneath::Root;
 use protocol::handshake::{HostFacts, HostOs};
@@ -135,12 +135,13 @@ impl Host {
             fd,
             path: volume.path,
             kind: Kind::Directory,
+            depth: Depth::Whole,
         })
     }
 
     /// Mounts a source on a place.
     pub(crate) fn bind(&self, source: &Source, place: &Place, access: Access) -> Answer<()> {
-        let mount = attach::detached_copy(source.fd.as_fd(), &source.path)?;
+        let mount = attach::detached_copy(source.fd.as_fd(), &source.path, source.depth)?;
         // A container may make device nodes where it has CAP_MKNOD, and there is no other guard on opening
         // them.
         let attributes = Attributes {

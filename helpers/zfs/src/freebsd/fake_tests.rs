@@ -15,6 +15,8 @@ pub(super) struct Fake {
     pub(super) held: RefCell<BTreeMap<String, String>>,
     pub(super) mounted: RefCell<Vec<String>>,
     pub(super) asked: RefCell<Vec<(Operation, String)>>,
+    /// Properties that were set, with their values.
+    pub(super) set: RefCell<Vec<(String, u64)>>,
 }
 
 impl Fake {
@@ -104,6 +106,14 @@ impl Kernel for Fake {
             Operation::Snapshot => named().iter().try_for_each(|snapshot| self.add(snapshot, ""))?,
             Operation::DestroySnaps => named().iter().try_for_each(|snapshot| self.destroy(snapshot))?,
             Operation::Destroy => self.destroy(&name)?,
+            Operation::SetProperties => {
+                let given = input.iter().flat_map(List::iter);
+                let numbers = given.map(|(name, value)| match value {
+                    Value::U64(number) => (name.to_owned(), *number),
+                    other => panic!("{other:?}"),
+                });
+                self.set.borrow_mut().extend(numbers);
+            }
         }
         Ok(List::new())
     }

@@ -9,7 +9,7 @@ use crate::nvlist::{List, Value};
 use crate::service::{self, Host};
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
-use protocol::zfs::{DatasetStats, PoolSpace};
+use protocol::zfs::{Compression, DatasetStats, PoolSpace, Tuning};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::io::Errno;
 use std::io::{Error, Result};
@@ -30,6 +30,8 @@ pub enum Operation {
     DatasetListNext = 0x14,
     /// The next snapshot.
     SnapshotListNext = 0x15,
+    /// Sets properties.
+    SetProperties = 0x16,
     /// A new file system.
     Create = 0x17,
     /// Destroys a file system without snapshots.
@@ -44,10 +46,11 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation: what the device's descriptor is limited to.
-    pub const ALL: [Operation; 8] = [
+    pub const ALL: [Operation; 9] = [
         Operation::ObjsetStats,
         Operation::DatasetListNext,
         Operation::SnapshotListNext,
+        Operation::SetProperties,
         Operation::Create,
         Operation::Destroy,
         Operation::Snapshot,
@@ -70,7 +73,10 @@ impl Operation {
             | Operation::Snapshot
             | Operation::DestroySnaps
             | Operation::Clone => true,
-            Operation::DatasetListNext | Operation::SnapshotListNext | Operation::Destroy => false,
+            Operation::DatasetListNext
+            | Operation::SnapshotListNext
+            | Operation::SetProperties
+            | Operation::Destroy => false,
         }
     }
 }
@@ -244,6 +250,34 @@ impl<K: Kernel> Host for Zfs<K> {
         .map(drop)
     }
 
+    fn fork(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<()> {
+        match self.snapshot(origin, label) {
+            Err(error) if error.code == ErrorCode::AlreadyExists => {}
+            other => other?,
+        }
+        self.clone_from(origin, label, dataset)
+    }
+
+    fn tune(&mut self, dataset: &DatasetName, tuning: &Tuning) -> Answer<()> {
+        let full = self.full(dataset)?;
+        let set = [
+            ("quota", tuning.quota_bytes),
+            ("recordsize", tuning.record_bytes),
+            ("compression", tuning.compression.map(compression_value)),
+        ];
+        let input = set.into_iter().fold(List::new(), |list, (name, value)| match value {
+            Some(value) => list.with(name, Value::U64(value)),
+            None => list,
+        });
+        self.call(
+            &full,
+            Operation::SetProperties,
+            &mut Command::on(&full),
+            Some(&input),
+        )
+        .map(drop)
+    }
+
     /// The kernel refuses to destroy what is mounted, but only after the snapshots are gone, and from capability mode
     /// nobody can look at the mount table first. Asking again after the unmount completes it.
     fn destroy(&mut self, dataset: &DatasetName) -> Answer<()> {
@@ -286,6 +320,18 @@ impl<K: Kernel> Host for Zfs<K> {
             used_bytes: number(&properties, "used")?,
             available_bytes: number(&properties, "available")?,
         })
+    }
+}
+
+/// A way of compressing as a property's value (`enum zio_compress`, include/sys/zio_compress.h).
+fn compression_value(how: Compression) -> u64 {
+    match how {
+        Compression::Off => 2,
+        // `gzip` alone is level 6; levels 1 to 9 are 5 to 13.
+        Compression::Gzip => 10,
+        Compression::Zle => 14,
+        Compression::Lz4 => 15,
+        Compression::Zstd => 16,
     }
 }
 
@@ -429,6 +475,33 @@ mod tests {
         let mut zfs = zfs();
         let answer = zfs.clone_from(&dataset("images/a"), &label(), &dataset("containers/c"));
         assert_eq!(code(answer), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn a_fork_makes_its_snapshot_once_and_the_origin_lives_on() {
+        let mut zfs = zfs();
+        zfs.create(&dataset("volumes/t/a")).unwrap();
+        for fork in ["volumes/t/b", "volumes/t/c"] {
+            zfs.fork(&dataset("volumes/t/a"), &label(), &dataset(fork))
+                .unwrap();
+        }
+        let again = zfs.fork(&dataset("volumes/t/a"), &label(), &dataset("volumes/t/b"));
+        assert_eq!(code(again), ErrorCode::AlreadyExists);
+        assert_eq!(code(zfs.destroy(&dataset("volumes/t/a"))), ErrorCode::Busy);
+    }
+
+    #[test]
+    fn tuning_sets_what_is_given_and_nothing_else() {
+        let mut zfs = zfs();
+        zfs.create(&dataset("volumes/t/a")).unwrap();
+        let tuning = Tuning {
+            quota_bytes: Some(1 << 30),
+            compression: Some(Compression::Lz4),
+            ..Tuning::default()
+        };
+        zfs.tune(&dataset("volumes/t/a"), &tuning).unwrap();
+        let set = zfs.kernel.set.borrow();
+        assert_eq!(*set, [("quota".to_owned(), 1 << 30), ("compression".to_owned(), 15)]);
     }
 
     #[test]

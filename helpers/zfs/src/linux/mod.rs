@@ -26,7 +26,7 @@ use mounts::Mounts;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
 use protocol::policy::ZfsPolicy;
-use protocol::zfs::{DatasetStats, PoolSpace};
+use protocol::zfs::{DatasetStats, PoolSpace, Tuning};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::{
     AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags, chmodat, fstatvfs, mkdirat, openat2,
@@ -246,6 +246,15 @@ impl Host for Pool {
         Ok(())
     }
 
+    /// A directory that goes on being written has no past; what it holds now can only be copied.
+    fn fork(&mut self, _: &DatasetName, _: &SnapshotLabel, dataset: &DatasetName) -> Answer<()> {
+        Err(no_such_thing(dataset, "cannot begin as another one is now"))
+    }
+
+    fn tune(&mut self, dataset: &DatasetName, _: &Tuning) -> Answer<()> {
+        Err(no_such_thing(dataset, "has no properties on this host"))
+    }
+
     fn stats(&self, dataset: &DatasetName) -> Answer<DatasetStats> {
         let used_bytes = self.own_bytes(dataset)?;
         let origin = self.origin_of(dataset)?;
@@ -333,6 +342,10 @@ fn open_beneath(root: impl AsFd, path: impl Arg, flags: OFlags) -> rustix::io::R
 
 fn known(folder: &str) -> Answer<DatasetName> {
     DatasetName::new(folder).map_err(|bad| HelperError::new(ErrorCode::System, bad.0))
+}
+
+fn no_such_thing(dataset: &DatasetName, why: &str) -> HelperError {
+    HelperError::new(ErrorCode::Unsupported, format!("{dataset} {why}"))
 }
 
 fn failed(what: impl std::fmt::Display, errno: Errno) -> HelperError {

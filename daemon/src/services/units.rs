@@ -1,0 +1,55 @@
+//! Sizes as people write them (`64m`, `1.5GiB`), read as Docker's own tools read them.
+
+/// Reads a size in bytes; units are powers of 1024, whichever way they are written.
+///
+/// # Errors
+/// dockerd's words.
+pub fn ram_in_bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("invalid size: '{text}'");
+    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').ok_or_else(bad)? + 1;
+    let (number, unit) = text.split_at(end);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let shift = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        "p" | "pb" | "pib" => 50,
+        _ => return Err(bad()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(1 << shift).ok_or_else(bad);
+    }
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    let bytes = number * (1u64 << shift) as f64;
+    // Above 2^53 a fraction of a byte has no meaning left; below it the cast is exact but for the fraction.
+    if bytes.is_finite() && (0.0..9e15).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("32", 32),
+            ("32b", 32),
+            ("64m", 64 << 20),
+            ("64 MB", 64 << 20),
+            ("1.5KiB", 1536),
+            ("2G", 2 << 30),
+        ] {
+            assert_eq!(ram_in_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "x", "1x", "-1", "1..5", "99999999999999999999p", "k"] {
+            assert_eq!(ram_in_bytes(text), Err(format!("invalid size: '{text}'")));
+        }
+    }
+}
