@@ -87,7 +87,10 @@ impl Filters {
     pub fn matches_text(&self, key: &str, text: &str) -> bool {
         self.by_key.get(key).is_none_or(|wanted| {
             let matches = |value: &String| {
-                value == text || RegexBuilder::new(value).build().is_ok_and(|regex| regex.is_match(text))
+                value == text
+                    || RegexBuilder::new(value)
+                        .build()
+                        .is_ok_and(|regex| regex.is_match(text))
             };
             wanted.is_empty() || wanted.iter().any(matches)
         })

@@ -28,3 +28,4 @@ mod network_v6;
 mod registry;
 mod run;
 mod streams;
+mod volumes;

@@ -1,4 +1,5 @@
-//! Status and words for requests that are wrong, one line each, as dockerd 28.5.2 gives them (API 1.51).
+//! Status and words for requests that are wrong, one line each, as dockerd 28.5.2 gives them (API 1.51); but where it says 500
+//! for what the client did wrong, 400 stands here.
 
 use crate::target::target;
 
@@ -288,13 +289,13 @@ const CREATE: &[Case] = &[
     (
         "POST /containers/create",
         "{\"Image\":\"base\",\"HostConfig\":{\"Binds\":[\"/a:rel\"]}}",
-        500,
+        400,
         "invalid volume specification: '/a:rel': invalid mount config for type \"bind\": invalid mount path: 'rel' mount path must be absolute",
     ),
     (
         "POST /containers/create",
         "{\"Image\":\"base\",\"HostConfig\":{\"Binds\":[\"/a:/b:zz\"]}}",
-        500,
+        400,
         "invalid mode: zz",
     ),
     (
@@ -398,7 +399,7 @@ const OF_A_RUNNING_ONE: &[Case] = &[
     (
         "POST /containers/runs/stop?t=abc",
         "",
-        500,
+        400,
         "strconv.Atoi: parsing \"abc\": invalid syntax",
     ),
     (
@@ -423,7 +424,7 @@ const OF_A_RUNNING_ONE: &[Case] = &[
     (
         "GET /containers/runs/logs?stdout=1&since=abc",
         "",
-        500,
+        400,
         "strconv.ParseInt: parsing \"abc\": invalid syntax",
     ),
     (

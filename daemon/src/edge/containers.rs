@@ -72,10 +72,6 @@ async fn create(
 }
 
 async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>, params: Params) -> Answer {
-    if params.flag("size") {
-        let text = "the size option of ps is not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
-    }
     let limit = params
         .number("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
@@ -85,18 +81,22 @@ async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>,
         limit,
         filters: params.filters()?,
     };
-    let chosen = select(state.containers.all(&by).await?, &query)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let chosen = select(state.containers.all(&by).await?, &query)?;
     let mut shown = Vec::with_capacity(chosen.len());
     for container in chosen {
         let image = shown_image(&state, &container).await;
-        shown.push(summary(&container, image));
+        let mut one = summary(&container, image);
+        if params.flag("size") {
+            let sizes = state.containers.sizes(&by, &container).await;
+            (one.size_rw, one.size_root_fs) = (sizes.written_bytes, sizes.all_bytes);
+        }
+        shown.push(one);
     }
     Ok(json(StatusCode::OK, &shown))
 }
 
 /// The image as the client named it, or its id where that name means another image by now.
-async fn shown_image(state: &State, container: &Container) -> String {
+pub(super) async fn shown_image(state: &State, container: &Container) -> String {
     let named = &container.config.image;
     match state.images.find(named).await {
         Ok(image) if image.id == container.image_id => named.clone(),
@@ -111,17 +111,19 @@ async fn inspect_one(
     Path(id): Path<String>,
     params: Params,
 ) -> Answer {
-    if params.flag("size") {
-        let text = "the size option of inspect is not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
-    }
     let container = state.containers.find(&by, &id).await?.container;
     let around = Surroundings {
         log_path: &state.containers.log_path(&container.id),
         exec_ids: state.containers.execs_of(&container.id).await?,
         os: state.os(),
     };
-    Ok(json(StatusCode::OK, &inspect(&container, &around)))
+    let mut shown = inspect(&container, &around);
+    if params.flag("size") {
+        let sizes = state.containers.sizes(&by, &container).await;
+        shown.size_rw = Some(sizes.written_bytes);
+        shown.size_root_fs = Some(sizes.all_bytes);
+    }
+    Ok(json(StatusCode::OK, &shown))
 }
 
 async fn start(
@@ -194,7 +196,8 @@ async fn remove(
     params: Params,
 ) -> Answer {
     if params.flag("link") {
-        return Err(ApiError::internal(
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
             "Conflict, cannot remove the default link name of the container",
         ));
     }
@@ -280,7 +283,7 @@ async fn resize(
     Path(id): Path<String>,
     params: Params,
 ) -> Answer {
-    let (rows, columns) = (params.side("h")?, params.side("w")?);
+    let (rows, columns) = params.sides()?;
     let container = state.containers.find(&by, &id).await?.container;
     let hub = state.containers.hub(&container.id).await?;
     hub.resize(rows, columns)

@@ -124,7 +124,7 @@ async fn resize(
     Path(id): Path<String>,
     params: Params,
 ) -> Answer {
-    let (rows, columns) = (params.side("h")?, params.side("w")?);
+    let (rows, columns) = params.sides()?;
     let exec = state.containers.exec(&by, &id).await?;
     exec.hub
         .resize(rows, columns)

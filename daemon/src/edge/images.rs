@@ -250,7 +250,7 @@ async fn remove_named(state: &State, by: &Principal, name: &str, pairs: &[(Strin
     Ok(json(StatusCode::OK, &items))
 }
 
-async fn users(state: &State, by: &Principal) -> Result<Vec<ImageUser>, Failure> {
+pub(super) async fn users(state: &State, by: &Principal) -> Result<Vec<ImageUser>, Failure> {
     let containers = state.containers.all(by).await?;
     let user = |container: &std::sync::Arc<crate::services::containers::Container>| ImageUser {
         container: container.id.clone(),

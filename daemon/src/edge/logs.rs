@@ -12,10 +12,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use docker_api::error;
 use docker_api::stream::{self, StreamKind};
-use docker_api::timestamps::{parse_unix, rfc3339_nano_fixed};
+use docker_api::timestamps::rfc3339_nano_fixed;
 use docker_api::version::ApiVersion;
 use protocol::Principal;
-use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// Entries between the file and the client.
@@ -44,12 +43,12 @@ pub(super) async fn logs(
     let query = LogQuery {
         stdout,
         stderr,
-        since: moment(&params, "since")?,
+        since: params.moment("since")?,
         // Clients that always send both say 0 for none, which dockerd takes so.
         until: if params.text("until") == "0" {
             None
         } else {
-            moment(&params, "until")?
+            params.moment("until")?
         },
         // Anything that is no number means all, as in dockerd.
         tail: params.text("tail").parse().ok(),
@@ -80,10 +79,6 @@ pub(super) async fn logs(
         "application/vnd.docker.multiplexed-stream"
     };
     Ok(with_type(StatusCode::OK, kind, channel(body)))
-}
-
-fn moment(params: &Params, name: &str) -> Result<Option<OffsetDateTime>, ApiError> {
-    parse_unix(params.text(name)).map_err(|error| ApiError::internal(error.to_string()))
 }
 
 fn line(entry: &LogEntry, tty: bool, with_time: bool) -> Bytes {

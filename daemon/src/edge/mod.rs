@@ -14,12 +14,16 @@ mod events;
 mod exec;
 mod hijack;
 mod images;
+mod info;
 mod logs;
 mod networks;
 mod params;
 mod registry;
 mod serve;
+mod swarm;
 mod system;
+mod usage;
+mod volumes;
 
 pub use body::{json, json_body, lines};
 pub use serve::serve;
@@ -30,6 +34,7 @@ use crate::services::builder::Builder;
 use crate::services::containers::Containers;
 use crate::services::images::Images;
 use crate::services::networks::Networks;
+use crate::services::volumes::Volumes;
 use crate::transport::Helpers;
 use axum::Router;
 use protocol::handshake::{HostFacts, HostOs};
@@ -44,6 +49,8 @@ pub struct State {
     pub images: Images,
     /// Networks.
     pub networks: Networks,
+    /// Volumes.
+    pub volumes: Volumes,
     /// Builds.
     pub builder: Builder,
     /// News.
@@ -92,9 +99,13 @@ fn router(state: State) -> Router {
         .merge(events::routes())
         .merge(exec::routes())
         .merge(images::routes())
+        .merge(info::routes())
         .merge(networks::routes())
         .merge(registry::routes())
+        .merge(swarm::routes())
         .merge(system::routes())
+        .merge(usage::routes())
+        .merge(volumes::routes())
         .fallback(error::page_not_found)
         .method_not_allowed_fallback(error::page_not_found)
         .with_state(state)

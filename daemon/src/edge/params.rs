@@ -4,7 +4,9 @@ use super::error::ApiError;
 use axum::extract::Query;
 use docker_api::filters::Filters;
 use docker_api::query;
+use docker_api::timestamps::parse_unix;
 use std::collections::BTreeMap;
+use time::OffsetDateTime;
 
 /// The query of a request; where a name stands twice, the last one counts.
 pub(super) type Params = Query<BTreeMap<String, String>>;
@@ -22,9 +24,9 @@ pub(super) trait Read {
     /// A whole number; none where there is none.
     ///
     /// # Errors
-    /// 500 in Go's words for anything else, as dockerd answers.
+    /// 400 in Go's words for anything else. (dockerd has the words with 500; a client's mistake is none of the server's.)
     fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        query::number(self.text(name)).map_err(|error| ApiError::internal(error.to_string()))
+        query::number(self.text(name)).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 
     /// The `filters` argument.
@@ -35,12 +37,21 @@ pub(super) trait Read {
         Filters::parse(self.text("filters")).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 
-    /// A terminal's side.
+    /// A terminal's rows and columns.
     ///
     /// # Errors
     /// 400 in dockerd's words.
-    fn side(&self, name: &'static str) -> Result<u16, ApiError> {
-        query::terminal_side(name, self.text(name)).map_err(ApiError::bad_request)
+    fn sides(&self) -> Result<(u16, u16), ApiError> {
+        let side = |name, key| query::terminal_side(name, self.text(key)).map_err(ApiError::bad_request);
+        Ok((side("height", "h")?, side("width", "w")?))
+    }
+
+    /// A point in time, as Unix seconds.
+    ///
+    /// # Errors
+    /// 400 in Go's words.
+    fn moment(&self, name: &str) -> Result<Option<OffsetDateTime>, ApiError> {
+        parse_unix(self.text(name)).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 }
 

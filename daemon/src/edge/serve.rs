@@ -150,6 +150,10 @@ async fn answer(
         Ok(version) => version,
         Err(refused) => return decorate(refuse(&refused), banner),
     };
+    // dockerd answers this one whatever the path is.
+    if parts.method == Method::OPTIONS {
+        return decorate(super::body::empty(StatusCode::OK), banner);
+    }
     // dockerd registers HEAD for two paths only; the router would answer it for every GET.
     let path = parts.uri.path();
     if parts.method == Method::HEAD && path != "/_ping" && !path.ends_with("/archive") {

@@ -47,6 +47,12 @@ impl Bus {
         let _ = self.live.send(event);
     }
 
+    /// How many listen now.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.live.receiver_count()
+    }
+
     /// What was kept, oldest first, and everything from then on.
     #[must_use]
     pub fn listen(&self) -> (Vec<Arc<EventMessage>>, broadcast::Receiver<Arc<EventMessage>>) {

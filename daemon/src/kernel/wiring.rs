@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::edge;
 use crate::services::Failure;
 use crate::services::builder::Builder;
-use crate::services::containers::{Container, Containers, ContainersActor, Deps, Roots, Table};
+use crate::services::containers::{Container, Containers, ContainersActor, Deps, MountPlan, Roots, Table};
 use crate::services::images::Images;
 use crate::services::naming;
 use crate::services::networks::Networks;
@@ -33,6 +33,7 @@ pub(super) struct Kernel {
     pub(super) launcher: Launcher,
     pub(super) images: Images,
     pub(super) networks: Networks,
+    pub(super) volumes: Volumes,
     pub(super) containers: Containers,
     pub(super) builder: Builder,
     /// For the daemon's own housekeeping.
@@ -63,9 +64,14 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         settings.bridge_subnet,
     )
     .await?;
-    let volumes = Volumes::start(store.clone(), helpers.clone()).await?;
+    let volumes = Volumes::start(store.clone(), helpers.clone(), bus.clone(), &settings.root_dir).await?;
     let processes = Processes(ProcessesActor::default().start());
     let stored: Vec<(String, Container)> = store.all(Kind::Container).await?;
+    for (id, container) in &stored {
+        for name in container.mounts.iter().filter_map(MountPlan::volume) {
+            volumes.refer(&container.tenant, name, id).await;
+        }
+    }
     let table =
         Table(ContainersActor::new(stored.into_iter().map(|(_, container)| container).collect()).start());
     let deps = Deps {
@@ -77,7 +83,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         processes,
         images: images.clone(),
         networks: networks.clone(),
-        volumes,
+        volumes: volumes.clone(),
         roots: Roots::new(helpers.mount.clone()),
         settings: Arc::clone(&settings),
         recording: tokio::sync::Mutex::default(),
@@ -92,6 +98,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         launcher: supervisor.launcher.clone(),
         images,
         networks,
+        volumes,
         containers,
         builder,
         by,
@@ -105,6 +112,7 @@ impl Kernel {
             containers: self.containers.clone(),
             images: self.images.clone(),
             networks: self.networks.clone(),
+            volumes: self.volumes.clone(),
             builder: self.builder.clone(),
             bus: self.bus.clone(),
             helpers: self.helpers.clone(),

@@ -17,3 +17,10 @@ pub fn text(at_ns: i64) -> String {
         Ok(_) | Err(_) => timestamps::ZERO.to_owned(),
     }
 }
+
+/// A stored time in whole seconds, as volumes show it.
+#[must_use]
+pub fn seconds_text(at_ns: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ns))
+        .map_or_else(|_| timestamps::ZERO.to_owned(), timestamps::rfc3339_seconds)
+}

@@ -22,5 +22,6 @@ pub mod images;
 pub mod naming;
 pub mod networks;
 pub mod processes;
+pub mod units;
 pub mod volumes;
 pub use failure::Failure;

@@ -6,7 +6,10 @@
 /// dockerd's words.
 pub fn ram_in_bytes(text: &str) -> Result<u64, String> {
     let bad = || format!("invalid size: '{text}'");
-    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').ok_or_else(bad)? + 1;
+    let end = text
+        .rfind(|c: char| c.is_ascii_digit() || c == '.')
+        .ok_or_else(bad)?
+        + 1;
     let (number, unit) = text.split_at(end);
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let shift = match unit.as_str() {

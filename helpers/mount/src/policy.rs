@@ -61,7 +61,9 @@ pub fn judge_target(target: &Path) -> Answer<()> {
 
 fn judge_bind(source: &BindSource, policy: &MountPolicy) -> Answer<()> {
     match source {
-        BindSource::Host { path, .. } | BindSource::HostAlone { path, .. } if policy.bind_roots.as_slice().is_empty() => {
+        BindSource::Host { path, .. } | BindSource::HostAlone { path, .. }
+            if policy.bind_roots.as_slice().is_empty() =>
+        {
             Err(refused(format!("{path}: no host path may be bind-mounted")))
         }
         // Which root it lies below is only known once its links are resolved: see `BindRules`.

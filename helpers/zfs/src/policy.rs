@@ -208,7 +208,10 @@ mod tests {
             dataset: name(dataset),
         };
         assert_eq!(code(&fork("volumes/t/a", "volumes/t/b")), None);
-        assert_eq!(code(&fork("containers/a", "volumes/t/b")), Some(ErrorCode::Refused));
+        assert_eq!(
+            code(&fork("containers/a", "volumes/t/b")),
+            Some(ErrorCode::Refused)
+        );
         assert_eq!(code(&fork("volumes/t/a", "images/b")), Some(ErrorCode::Refused));
         let tune = |dataset: &str, record_bytes: u64| Request::Tune {
             dataset: name(dataset),

@@ -1,9 +1,9 @@
 //! `docker create`: judge the request, merge it with the image, clone the image's last layer.
 
 use super::messages::{Forget, Reserve};
-use super::state::{Container, Event, MountSource, Phase};
+use super::state::{Container, Event, MountPlan, Phase};
 use super::verbs::Deps;
-use super::{attachment, links, mounts, ports, refuse};
+use super::{attachment, links, mounting, mounts, ports, refuse};
 use crate::services::images::Image;
 use crate::services::{Failure, clock, naming};
 use crate::store::Kind;
@@ -51,7 +51,8 @@ pub(super) async fn create(
         "" => None,
         wanted => Some(deps.images.find(wanted).await?),
     };
-    let mut container = assemble(by, deps.host_os(), image.as_deref(), request)?;
+    let from = mounting::from_others(deps, by, &request.host_config).await?;
+    let mut container = assemble(by, deps.host_os(), image.as_deref(), request, from)?;
     for attachment in &mut container.attachments {
         // A network that is not there yet may be there at the start.
         let network = deps.networks.find(by, &attachment.network).ok();
@@ -66,17 +67,35 @@ pub(super) async fn create(
     if container.host_config.network_mode == "bridge" {
         links::check(deps, by.tenant.as_str(), container.host_config.links.as_ref()).await?;
     }
-    let container = reserve(deps, container, name).await?;
+    let container = prepare(deps, by, container, name).await?;
     match build(deps, by, &container).await {
         Ok(()) => {
             deps.tell(&container, "create", &[]);
             Ok((id, Vec::new()))
         }
         Err(failure) => {
-            undo(deps, by, &id).await;
+            undo(deps, by, &container).await;
             Err(failure)
         }
     }
+}
+
+/// Makes the volumes that it refers to, and reserves its name.
+async fn prepare(
+    deps: &Deps,
+    by: &Principal,
+    mut container: Container,
+    name: Option<String>,
+) -> Result<Arc<Container>, Failure> {
+    let id = container.id.clone();
+    let reserved = match mounting::prepare(deps, by, &id, &mut container.mounts).await {
+        Ok(()) => reserve(deps, container.clone(), name).await,
+        Err(failure) => Err(failure),
+    };
+    if reserved.is_err() {
+        give_up_volumes(deps, by, &container).await;
+    }
+    reserved
 }
 
 fn assemble(
@@ -84,6 +103,7 @@ fn assemble(
     host: HostOs,
     image: Option<&Image>,
     request: CreateRequest,
+    from: Vec<MountPlan>,
 ) -> Result<Container, Failure> {
     let own_os = match host {
         HostOs::FreeBsd => "freebsd",
@@ -102,6 +122,9 @@ fn assemble(
         config.hostname = id.get(..12).unwrap_or(&id).to_owned();
     }
     host_config.fill_defaults();
+    if host_config.runtime.is_empty() {
+        super::refuse::RUNTIME.clone_into(&mut host_config.runtime);
+    }
     let command = [config.entrypoint.clone(), config.cmd.clone()]
         .into_iter()
         .flatten()
@@ -111,7 +134,7 @@ fn assemble(
         .next()
         .ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
     let args: Vec<String> = command.collect();
-    let mounts = mounts::plan(&config, &host_config)?;
+    let mounts = mounts::plan(&config, &host_config, from)?;
     ports::wishes(&config, &host_config)?;
     let attachments = attachment::of_request(&config, &host_config, networking_config)?;
     Ok(Container {
@@ -235,21 +258,32 @@ async fn build(deps: &Deps, by: &Principal, container: &Container) -> Result<(),
         }
         None => deps.helpers.zfs.create(by, dataset).await?,
     }
-    for mount in &container.mounts {
-        if let MountSource::Volume { name } = &mount.source {
-            deps.volumes.ensure(by, name).await?;
-        }
-    }
     let directory = deps.directory(&container.id);
     tokio::fs::create_dir_all(&directory)
         .await
-        .map_err(|e| Failure::System(e.to_string()))
+        .map_err(|e| Failure::System(e.to_string()))?;
+    mounting::fill(deps, by, container).await
 }
 
-async fn undo(deps: &Deps, by: &Principal, id: &str) {
+/// A container that did not come to be refers to no volume, and leaves no anonymous one behind.
+async fn give_up_volumes(deps: &Deps, by: &Principal, container: &Container) {
+    for plan in &container.mounts {
+        if let Some(name) = plan.volume().filter(|name| !name.is_empty()) {
+            deps.volumes.release(by, name, &container.id).await;
+        }
+        if let Some(name) = plan.anonymous_volume().filter(|name| !name.is_empty())
+            && let Err(error) = deps.volumes.remove_if_unused(by, name).await
+        {
+            tracing::warn!(%error, volume = name, "an anonymous volume was not removed");
+        }
+    }
+}
+
+async fn undo(deps: &Deps, by: &Principal, container: &Container) {
+    let id = &container.id;
     // Best effort: what cannot be undone now is found by the next start of the daemon, since the row says what was begun.
     let _ = deps.change(id, Event::RemovalBegan).await;
-    let removed = super::remove::erase(deps, by, id, &[]).await;
+    let removed = super::remove::erase(deps, by, container, true).await;
     if let Err(error) = removed {
         tracing::warn!(%error, container = id, "a half-made container was not removed");
     }

@@ -1,8 +1,8 @@
 //! The end of a run: seeing it, taking away what the start made, telling everybody.
 
-use super::state::{Container, Event, MountSource, Phase};
+use super::state::{Container, Event, Phase};
 use super::verbs::Deps;
-use super::{endpoint, start};
+use super::{endpoint, mounting, start};
 use crate::services::processes::Ended;
 use crate::services::processes::messages::DropExecs;
 use crate::services::{Failure, naming};
@@ -86,11 +86,7 @@ pub(super) async fn tear_down(deps: &Deps, by: &Principal, container: &Container
     report(id, "link", endpoint::disconnect(deps, by, container).await);
     // What lies below the root goes with it; a root that `docker cp` still uses is unmounted by that.
     report(id, "root", deps.roots.let_go(id).await);
-    for plan in &container.mounts {
-        if let MountSource::Volume { name } = &plan.source {
-            report(id, "volume", deps.volumes.leave(by, name, id).await);
-        }
-    }
+    report(id, "volumes", mounting::leave_all(deps, by, container).await);
     report(id, "address", endpoint::forget(deps, container).await);
 }
 

@@ -5,6 +5,7 @@ use super::state::{Container, MountPlan, MountSource, Phase};
 use super::{names, ports};
 use crate::services::clock;
 use crate::services::networks::Place;
+use crate::services::volumes::DRIVER;
 use docker_api::containers::{ContainerInspect, ContainerState, GraphDriver, MountPoint, NetworkSettings};
 use docker_api::networks::EndpointSettings;
 use protocol::handshake::HostOs;
@@ -52,7 +53,7 @@ pub fn inspect(container: &Container, around: &Surroundings<'_>) -> ContainerIns
             data: Some(BTreeMap::new()),
             name: driver,
         },
-        mounts: container.mounts.iter().map(mount_point).collect(),
+        mounts: container.mounts.iter().filter_map(mount_point).collect(),
         config: container.config.clone(),
         network_settings: network_settings(container),
         ..ContainerInspect::default()
@@ -73,16 +74,16 @@ fn state(container: &Container) -> ContainerState {
     }
 }
 
-/// A mount as Docker shows it. Memory file systems made by `--tmpfs` are not listed there by dockerd; those made by
-/// `--mount` are, and so are all of ours: the record does not tell them apart.
+/// A mount as Docker shows it; none for what `--tmpfs` made, which it does not list.
 #[must_use]
-pub(super) fn mount_point(plan: &MountPlan) -> MountPoint {
-    let (kind, name, source, driver, propagation) = match &plan.source {
-        MountSource::Bind { path, .. } => ("bind", "", path.as_str(), "", "rprivate"),
-        MountSource::Volume { name } => ("volume", name.as_str(), "", "local", ""),
-        MountSource::Tmpfs { .. } => ("tmpfs", "", "", "", ""),
+pub(super) fn mount_point(plan: &MountPlan) -> Option<MountPoint> {
+    let (kind, name, source, driver) = match &plan.source {
+        MountSource::Bind { path, .. } => ("bind", "", path.as_str(), ""),
+        MountSource::Volume { name, on_host, .. } => ("volume", name.as_str(), on_host.as_str(), DRIVER),
+        MountSource::Tmpfs { is_shown: true, .. } => ("tmpfs", "", "", ""),
+        MountSource::Tmpfs { is_shown: false, .. } => return None,
     };
-    MountPoint {
+    Some(MountPoint {
         kind: kind.to_owned(),
         name: name.to_owned(),
         source: source.to_owned(),
@@ -90,8 +91,8 @@ pub(super) fn mount_point(plan: &MountPlan) -> MountPoint {
         driver: driver.to_owned(),
         mode: plan.mode.clone(),
         rw: plan.writable,
-        propagation: propagation.to_owned(),
-    }
+        propagation: plan.propagation.clone(),
+    })
 }
 
 /// The container's endpoints by network name, also for one that does not run.

@@ -3,10 +3,10 @@
 use super::inspect::{self, mount_point};
 use super::ports;
 use super::state::{Container, Phase};
-use crate::services::clock;
+use crate::services::{Failure, clock};
 use docker_api::containers::{ContainerSummary, SummaryHostConfig, SummaryNetworkSettings};
 use docker_api::durations::ContainerStatus;
-use docker_api::filters::{FilterError, Filters};
+use docker_api::filters::Filters;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,20 +45,22 @@ pub struct Query {
 /// The containers that a query means, newest first.
 ///
 /// # Errors
-/// For an unknown filter or a bad value.
-pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<Container>>, FilterError> {
+/// `Invalid` for an unknown filter or a bad value, `NotFound` for a container that a filter names.
+pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<Container>>, Failure> {
     let filters = &query.filters;
-    filters.accept_only(&FILTERS)?;
+    check(filters).map_err(Failure::Invalid)?;
     let created = |reference: Option<&str>| {
-        let text = reference?;
+        let Some(text) = reference else {
+            return Ok(None);
+        };
         let is_it = |c: &&Arc<Container>| c.name == text || c.id.starts_with(text);
-        containers
-            .iter()
-            .find(is_it)
-            .map(|container| container.created_ns)
+        let found = containers.iter().find(is_it);
+        found
+            .map(|container| Some(container.created_ns))
+            .ok_or_else(|| Failure::NotFound(docker_api::error::no_such_container(text)))
     };
-    let before = created(filters.values("before").next());
-    let since = created(filters.values("since").next());
+    let before = created(filters.values("before").next())?;
+    let since = created(filters.values("since").next())?;
     // A limit, `status`, `exited`, `since` and `before` look at all containers, as in dockerd.
     let all = query.all
         || query.limit.is_some()
@@ -76,6 +78,41 @@ pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<
     chosen.sort_by_key(|container| std::cmp::Reverse(container.created_ns));
     chosen.truncate(query.limit.unwrap_or(usize::MAX));
     Ok(chosen)
+}
+
+/// Looks at the filters' values, in dockerd's words.
+fn check(filters: &Filters) -> Result<(), String> {
+    filters.accept_only(&FILTERS).map_err(|error| error.to_string())?;
+    filters
+        .boolean("is-task", false)
+        .map_err(|error| error.to_string())?;
+    let states = "created, running, paused, restarting, removing, exited, dead";
+    let healths = "none, starting, healthy, unhealthy";
+    for (key, what, words) in [("status", "state", states), ("health", "health", healths)] {
+        if let Some(bad) = filters
+            .values(key)
+            .find(|value| !words.split(", ").any(|word| word == *value))
+        {
+            return Err(format!(
+                "invalid filter '{key}={bad}': invalid value for {what} ({bad}): must be one of {words}"
+            ));
+        }
+    }
+    for value in filters.values("exited") {
+        docker_api::query::number(value)
+            .map_err(|error| format!("invalid filter 'exited={value}': {error}"))?;
+    }
+    for key in ["publish", "expose"] {
+        for value in filters.values(key) {
+            let ports = value.split('/').next().unwrap_or_default();
+            if let Some(bad) = ports.split('-').find(|port| port.parse::<u16>().is_err()) {
+                return Err(format!(
+                    "error while looking up for {key} {value}: strconv.ParseUint: parsing \"{bad}\": invalid syntax"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn matches(container: &Container, filters: &Filters) -> bool {
@@ -103,7 +140,7 @@ fn matches(container: &Container, filters: &Filters) -> bool {
         container
             .mounts
             .iter()
-            .map(mount_point)
+            .filter_map(mount_point)
             .any(|point| point.destination == wanted || point.name == wanted || point.source == wanted)
     };
     let network = |wanted: &str| {
@@ -126,7 +163,7 @@ fn matches(container: &Container, filters: &Filters) -> bool {
                 .starts_with(wanted.trim_start_matches("sha256:"))
     };
     any("id", &|wanted| container.id.starts_with(wanted))
-        && any("name", &|wanted| container.name.contains(wanted.trim_start_matches(['/', '^']).trim_end_matches('$')))
+        && (filters.matches_text("name", &container.name) || filters.matches_text("name", &format!("/{}", container.name)))
         && any("status", &|wanted| container.status_word() == wanted)
         && any("exited", &|wanted| {
             container.phase == Phase::Exited && wanted.parse() == Ok(container.exit_code)
@@ -168,7 +205,7 @@ pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
         network_settings: SummaryNetworkSettings {
             networks: inspect::endpoints(container),
         },
-        mounts: container.mounts.iter().map(mount_point).collect(),
+        mounts: container.mounts.iter().filter_map(mount_point).collect(),
         ..ContainerSummary::default()
     }
 }

@@ -1,55 +1,103 @@
-//! What a client wants mounted: `-v`, `--mount`, `--tmpfs`, and the image's VOLUMEs.
+//! What a client wants mounted: `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's VOLUMEs, as dockerd's Linux parser
+//! reads them. Pure.
 
-use super::state::{MountPlan, MountSource};
+use super::state::{MountPlan, MountSource, VolumeWanted};
 use crate::services::Failure;
+use crate::services::units::ram_in_bytes;
 use docker_api::containers::ContainerConfig;
+use docker_api::error;
 use docker_api::host_config::{HostConfig, Mount};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Every mount of a container, in the order in which they are made: parents before what lies below them.
+/// Mode of a memory file system where none is given.
+const TMPFS_MODE: u16 = 0o1777;
+
+/// How mounts of the host reach a bind where nothing is said: not at all.
+const PRIVATE: &str = "rprivate";
+
+/// One container of `--volumes-from`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct From<'a> {
+    /// The container.
+    pub(super) container: &'a str,
+    /// Whether its mounts keep their access, or are read-only.
+    pub(super) writable: bool,
+}
+
+/// Every mount of a container, in the order in which they are made: parents before what lies below them. `from` are the
+/// mounts of the containers of `--volumes-from`; what the request itself says comes over them.
 ///
 /// # Errors
-/// `System` or `Invalid` in dockerd's words for a specification that is wrong.
-pub(super) fn plan(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<MountPlan>, Failure> {
-    let mut plans = Vec::new();
+/// `Invalid` or `Unsupported`, in dockerd's words for a specification that is wrong.
+pub(super) fn plan(
+    config: &ContainerConfig,
+    host: &HostConfig,
+    from: Vec<MountPlan>,
+) -> Result<Vec<MountPlan>, Failure> {
+    let mut plans: BTreeMap<String, MountPlan> = from
+        .into_iter()
+        .map(|plan| (plan.destination.clone(), plan))
+        .collect();
+    let memory = host.tmpfs.iter().flatten();
+    let memory: Vec<MountPlan> = memory
+        .map(|(path, options)| parse_tmpfs(path, options))
+        .collect::<Result<_, _>>()?;
+    let mut asked = BTreeSet::new();
     for bind in host.binds.iter().flatten() {
-        plans.push(parse_bind(bind)?);
+        let plan = parse_bind(bind, &host.volume_driver)?;
+        let is_memory = memory.iter().any(|tmpfs| tmpfs.destination == plan.destination);
+        if is_memory || !asked.insert(plan.destination.clone()) {
+            return Err(Failure::Invalid(error::duplicate_mount_point(&plan.destination)));
+        }
+        plans.insert(plan.destination.clone(), plan);
     }
     for mount in host.mounts.iter().flatten() {
-        plans.push(parse_mount(mount)?);
-    }
-    for (path, options) in host.tmpfs.iter().flatten() {
-        plans.push(parse_tmpfs(path, options)?);
-    }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = plans.iter().find(|plan| !seen.insert(plan.destination.clone())) {
-        return Err(Failure::Invalid(format!(
-            "Duplicate mount point: {}",
-            twice.destination
-        )));
-    }
-    // A path that the user mounts over is not made an anonymous volume.
-    for path in config.volumes.iter().flat_map(|volumes| volumes.keys()) {
-        let destination = clean(path).ok_or_else(|| bad_path(path))?;
-        if seen.insert(destination.clone()) {
-            plans.push(MountPlan {
-                source: MountSource::Volume {
-                    name: crate::services::naming::new_id(),
-                },
-                destination,
-                writable: true,
-                mode: String::new(),
-            });
+        let plan = parse_mount(mount)?;
+        if !asked.insert(plan.destination.clone()) {
+            return Err(Failure::Invalid(error::duplicate_mount_point(&mount.target)));
         }
+        plans.insert(plan.destination.clone(), plan);
     }
+    for plan in memory {
+        plans.insert(plan.destination.clone(), plan);
+    }
+    // A path that is mounted over by the request is not made an anonymous volume.
+    for path in config.volumes.iter().flat_map(|volumes| volumes.keys()) {
+        let destination = destination(path).map_err(Failure::Invalid)?;
+        plans
+            .entry(destination.clone())
+            .or_insert_with(|| anonymous(destination, host));
+    }
+    let mut plans: Vec<MountPlan> = plans.into_values().collect();
     plans.sort_by_key(|plan| plan.destination.matches('/').count());
     Ok(plans)
 }
 
-fn bad_path(path: &str) -> Failure {
-    Failure::Invalid(format!(
-        "invalid mount path: '{path}' mount path must be absolute"
-    ))
+fn anonymous(destination: String, host: &HostConfig) -> MountPlan {
+    MountPlan {
+        source: volume(
+            "",
+            VolumeWanted {
+                driver: host.volume_driver.clone(),
+                ..VolumeWanted::default()
+            },
+        ),
+        destination,
+        writable: true,
+        mode: String::new(),
+        propagation: String::new(),
+    }
+}
+
+fn volume(name: &str, wanted: VolumeWanted) -> MountSource {
+    MountSource::Volume {
+        name: name.to_owned(),
+        anonymous: name.is_empty(),
+        fill: true,
+        subpath: String::new(),
+        on_host: String::new(),
+        wanted,
+    }
 }
 
 /// An absolute path without `.`, `..` and doubled slashes; none where it is not absolute.
@@ -67,173 +115,353 @@ pub(super) fn clean(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
-fn parse_bind(text: &str) -> Result<MountPlan, Failure> {
+/// A place in a container, cleaned, or dockerd's words for why it is none.
+fn destination(path: &str) -> Result<String, String> {
+    match clean(path) {
+        Some(root) if root == "/" => Err("invalid specification: destination can't be '/'".to_owned()),
+        Some(clean) => Ok(clean),
+        None => Err(format!(
+            "invalid mount path: '{path}' mount path must be absolute"
+        )),
+    }
+}
+
+/// The options of a bind, each kind of which may stand once.
+#[derive(Debug, Default)]
+struct Mode<'a> {
+    access: Option<&'a str>,
+    label: Option<&'a str>,
+    propagation: Option<&'a str>,
+    copy: Option<&'a str>,
+    consistency: Option<&'a str>,
+}
+
+impl<'a> Mode<'a> {
+    fn read(mode: &'a str) -> Option<Self> {
+        let mut read = Mode::default();
+        if mode.is_empty() {
+            return Some(read);
+        }
+        for option in mode.split(',') {
+            let place = match option {
+                "rw" | "ro" => &mut read.access,
+                // SELinux labels have no meaning here, as on a dockerd without SELinux.
+                "z" | "Z" => &mut read.label,
+                "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => &mut read.propagation,
+                "copy" | "nocopy" => &mut read.copy,
+                // Hints for Docker Desktop.
+                "consistent" | "cached" | "delegated" => &mut read.consistency,
+                _ => return None,
+            };
+            if place.replace(option).is_some() {
+                return None;
+            }
+        }
+        Some(read)
+    }
+
+    fn writable(&self) -> bool {
+        self.access != Some("ro")
+    }
+}
+
+fn parse_bind(text: &str, driver: &str) -> Result<MountPlan, Failure> {
     let bad = |why: &str| {
         let colon = if why.is_empty() { "" } else { ": " };
-        Failure::System(format!("invalid volume specification: '{text}'{colon}{why}"))
+        Failure::Invalid(format!("invalid volume specification: '{text}'{colon}{why}"))
     };
     let parts: Vec<&str> = text.split(':').collect();
-    let (source, destination, mode) = match parts[..] {
-        [destination] if !destination.is_empty() => ("", destination, ""),
-        [source, destination] if !source.is_empty() => (source, destination, ""),
-        [source, destination, mode] if !source.is_empty() => (source, destination, mode),
+    let (source, target, mode_text) = match parts[..] {
+        [target] if !target.is_empty() => ("", target, ""),
+        // A destination with a mode is no volume.
+        [source, target] if !source.is_empty() && Mode::read(target).is_none() => (source, target, ""),
+        [source, target, mode] if !source.is_empty() => (source, target, mode),
         _ => return Err(bad("")),
     };
+    let mode = Mode::read(mode_text).ok_or_else(|| Failure::Invalid(format!("invalid mode: {mode_text}")))?;
     let kind = if source.starts_with('/') { "bind" } else { "volume" };
-    let destination = clean(destination).ok_or_else(|| {
-        let why = format!("invalid mount path: '{destination}' mount path must be absolute");
-        bad(&format!("invalid mount config for type \"{kind}\": {why}"))
-    })?;
-    if destination == "/" {
-        let why = "invalid specification: destination can't be '/'";
-        return Err(bad(&format!("invalid mount config for type \"{kind}\": {why}")));
+    let of_kind = |why: &str| bad(&format!("invalid mount config for type \"{kind}\": {why}"));
+    if target.is_empty() {
+        return Err(of_kind("field Target must not be empty"));
     }
-    let mut writable = true;
-    for option in mode.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "rw" => {}
-            "ro" => writable = false,
-            // SELinux labels and consistency hints have no meaning here, as on a dockerd without SELinux.
-            "z" | "Z" | "consistent" | "cached" | "delegated" => {}
-            "nocopy" | "copy" | "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
-                let text = format!("the mount option {option} is not supported by cellblock yet");
-                return Err(Failure::Unsupported(text));
-            }
-            other => return Err(Failure::System(format!("invalid mode: {other}"))),
+    let destination = destination(target).map_err(|why| of_kind(&why))?;
+    let source = if kind == "bind" {
+        if mode.copy.is_some() {
+            return Err(of_kind("field VolumeOptions must not be specified"));
         }
-    }
-    let source = match (kind, source) {
-        ("bind", path) => MountSource::Bind {
-            path: clean(path).ok_or_else(|| bad(""))?,
+        MountSource::Bind {
+            path: clean(source).ok_or_else(|| bad(""))?,
             create: true,
-        },
-        (_, "") => MountSource::Volume {
-            name: crate::services::naming::new_id(),
-        },
-        (_, name) => MountSource::Volume {
-            name: volume_name(name)?,
-        },
+            alone: false,
+        }
+    } else {
+        if mode.propagation.is_some() {
+            return Err(of_kind("field BindOptions must not be specified"));
+        }
+        let driver = driver.to_owned();
+        let mut source = volume(
+            source,
+            VolumeWanted {
+                driver,
+                ..VolumeWanted::default()
+            },
+        );
+        if let MountSource::Volume { fill, .. } = &mut source {
+            *fill = mode.copy != Some("nocopy");
+        }
+        source
     };
+    let propagation = propagation(mode.propagation.unwrap_or_default())?;
     Ok(MountPlan {
+        mode: shown_mode(&source, mode_text),
+        propagation: if kind == "bind" {
+            propagation
+        } else {
+            String::new()
+        },
         source,
         destination,
-        writable,
-        mode: mode.to_owned(),
+        writable: mode.writable(),
     })
 }
 
-/// Docker's rule for volume names.
-fn volume_name(name: &str) -> Result<String, Failure> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    if name.len() >= 2 && first && name.bytes().all(fits) {
-        Ok(name.to_owned())
-    } else {
-        Err(Failure::Invalid(format!(
-            "\"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
-        )))
+/// dockerd shows `z` for a volume that was asked for without a mode.
+fn shown_mode(source: &MountSource, mode: &str) -> String {
+    match source {
+        MountSource::Volume { .. } if mode.is_empty() => "z".to_owned(),
+        _ => mode.to_owned(),
     }
+}
+
+/// Mounts of the host never reach a container that runs, and a container's never the host.
+fn propagation(asked: &str) -> Result<String, Failure> {
+    match asked {
+        "" => Ok(PRIVATE.to_owned()),
+        "private" | "rprivate" => Ok(asked.to_owned()),
+        other => Err(Failure::Unsupported(format!(
+            "bind propagation {other} is not supported by cellblock: binds are private"
+        ))),
+    }
+}
+
+/// Reads one entry of `--volumes-from`.
+///
+/// # Errors
+/// `Invalid` in dockerd's words.
+pub(super) fn parse_from(text: &str) -> Result<From<'_>, Failure> {
+    if text.is_empty() {
+        let words = "volumes-from specification cannot be an empty string";
+        return Err(Failure::Invalid(words.to_owned()));
+    }
+    let (container, mode_text) = text.split_once(':').unwrap_or((text, ""));
+    let mode = Mode::read(mode_text).filter(|mode| mode.propagation.is_none() && mode.copy.is_none());
+    let mode = mode.ok_or_else(|| Failure::Invalid(format!("invalid mode: {mode_text}")))?;
+    Ok(From {
+        container,
+        writable: mode.writable(),
+    })
+}
+
+/// A mount of another container, as `--volumes-from` takes it over.
+pub(super) fn inherited(plan: &MountPlan, writable: bool) -> MountPlan {
+    let mut plan = plan.clone();
+    plan.writable &= writable;
+    plan.mode = String::new();
+    if let MountSource::Volume { fill, .. } = &mut plan.source {
+        *fill = false;
+    }
+    plan
 }
 
 fn parse_mount(mount: &Mount) -> Result<MountPlan, Failure> {
     let kind = mount.kind.as_str();
     let bad = |why: &str| Failure::Invalid(format!("invalid mount config for type \"{kind}\": {why}"));
-    if !matches!(kind, "bind" | "volume" | "tmpfs") {
-        let is_known = matches!(kind, "image" | "npipe" | "cluster");
-        return if is_known {
-            Err(Failure::Unsupported(format!(
-                "mounts of type {kind} are not supported by cellblock yet"
-            )))
-        } else {
-            Err(bad("mount type unknown"))
-        };
-    }
     if mount.target.is_empty() {
         return Err(bad("field Target must not be empty"));
     }
-    let destination = clean(&mount.target).ok_or_else(|| {
-        bad(&format!(
-            "invalid mount path: '{}' mount path must be absolute",
-            mount.target
-        ))
-    })?;
-    if destination == "/" {
-        return Err(bad("invalid specification: destination can't be '/'"));
+    let destination = destination(&mount.target).map_err(|why| bad(&why))?;
+    let options = [
+        ("BindOptions", mount.bind_options.is_some(), "bind"),
+        ("VolumeOptions", mount.volume_options.is_some(), "volume"),
+        ("ImageOptions", mount.image_options.is_some(), "image"),
+        ("TmpfsOptions", mount.tmpfs_options.is_some(), "tmpfs"),
+    ];
+    if !matches!(kind, "bind" | "volume" | "tmpfs" | "image" | "npipe" | "cluster") {
+        return Err(bad("mount type unknown"));
     }
-    let has_volume_options = mount
-        .volume_options
-        .as_ref()
-        .is_some_and(|options| *options != Default::default());
-    let has_bind_options = mount
-        .bind_options
-        .as_ref()
-        .is_some_and(|options| *options != Default::default() && options.propagation != "rprivate");
-    if has_volume_options || has_bind_options {
-        let text = format!("options of mounts of type {kind} are not supported by cellblock yet");
-        return Err(Failure::Unsupported(text));
+    if let Some((name, ..)) = options.iter().find(|(_, is_set, of)| *is_set && *of != kind) {
+        return Err(Failure::Invalid(format!(
+            "{name} must not be specified on mount type \"{kind}\""
+        )));
     }
+    let mut shown = String::new();
     let source = match kind {
         "bind" => {
-            let path = clean(&mount.source).ok_or_else(|| {
-                bad(&format!(
-                    "invalid mount path: '{}' mount path must be absolute",
-                    mount.source
-                ))
-            })?;
-            MountSource::Bind { path, create: false }
+            let (source, propagation) = bind_of(mount).map_err(|failure| prefixed(kind, failure))?;
+            shown = propagation;
+            source
         }
-        "volume" if mount.source.is_empty() => MountSource::Volume {
-            name: crate::services::naming::new_id(),
-        },
-        "volume" => MountSource::Volume {
-            name: volume_name(&mount.source)?,
-        },
-        _ => tmpfs_of(mount)?,
+        "volume" => volume_of(mount).map_err(|failure| prefixed(kind, failure))?,
+        "tmpfs" => tmpfs_of(mount).map_err(|failure| prefixed(kind, failure))?,
+        other => {
+            let text = format!("mounts of type {other} are not supported by cellblock");
+            return Err(Failure::Unsupported(text));
+        }
     };
     Ok(MountPlan {
+        mode: shown_mode(&source, ""),
+        propagation: shown,
         source,
         destination,
         writable: !mount.read_only,
-        mode: String::new(),
     })
+}
+
+fn prefixed(kind: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Invalid(why) => Failure::Invalid(format!("invalid mount config for type \"{kind}\": {why}")),
+        other => other,
+    }
+}
+
+fn bind_of(mount: &Mount) -> Result<(MountSource, String), Failure> {
+    let invalid = |why: String| Failure::Invalid(why);
+    if mount.source.is_empty() {
+        return Err(invalid("field Source must not be empty".to_owned()));
+    }
+    let options = mount.bind_options.clone().unwrap_or_default();
+    let known = ["", "private", "rprivate", "shared", "rshared", "slave", "rslave"];
+    if !known.contains(&options.propagation.as_str()) {
+        return Err(invalid(format!(
+            "invalid propagation mode: {}",
+            options.propagation
+        )));
+    }
+    let path = clean(&mount.source).ok_or_else(|| {
+        invalid(format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            mount.source
+        ))
+    })?;
+    // Here a read-only bind is read-only with all that is mounted below it, so the forced kind is what there is.
+    let conflict = match (options.read_only_non_recursive, options.read_only_force_recursive) {
+        (true, true) => Some("ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive"),
+        (true, _) if !mount.read_only => Some("!ReadOnly && BindOptions.ReadOnlyNonRecursive"),
+        (_, true) if !mount.read_only => Some("!ReadOnly && BindOptions.ReadOnlyForceRecursive"),
+        _ => None,
+    };
+    if let Some(conflict) = conflict {
+        return Err(invalid(format!("mount options conflict: {conflict}")));
+    }
+    if options.read_only_non_recursive {
+        let text =
+            "bind-recursive=writable is not supported by cellblock: a read-only bind is read-only throughout";
+        return Err(Failure::Unsupported(text.to_owned()));
+    }
+    let source = MountSource::Bind {
+        path,
+        create: options.create_mountpoint,
+        alone: options.non_recursive,
+    };
+    Ok((source, propagation(&options.propagation)?))
+}
+
+fn volume_of(mount: &Mount) -> Result<MountSource, Failure> {
+    let options = mount.volume_options.clone().unwrap_or_default();
+    let is_anonymous = mount.source.is_empty();
+    let why = match options.subpath.as_str() {
+        "" if mount.read_only && is_anonymous => {
+            Some("must not set ReadOnly mode when using anonymous volumes")
+        }
+        "" => None,
+        _ if is_anonymous => Some("must not set Subpath when using anonymous volumes"),
+        path if !stays_inside(path) => Some("subpath must be a relative path within the volume"),
+        _ => None,
+    };
+    if let Some(why) = why {
+        return Err(Failure::Invalid(why.to_owned()));
+    }
+    let driver = options.driver_config.unwrap_or_default();
+    Ok(MountSource::Volume {
+        name: mount.source.clone(),
+        anonymous: is_anonymous,
+        fill: !options.no_copy,
+        subpath: clean(&format!("/{}", options.subpath))
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned(),
+        on_host: String::new(),
+        wanted: VolumeWanted {
+            driver: driver.name,
+            options: driver.options,
+            labels: options.labels,
+        },
+    })
+}
+
+/// Whether a relative path, taken as text, does not lead out (Go's `filepath.IsLocal`).
+fn stays_inside(path: &str) -> bool {
+    let mut depth = 0usize;
+    !path.starts_with('/')
+        && path.split('/').all(|part| match part {
+            "" | "." => true,
+            ".." => depth.checked_sub(1).map(|less| depth = less).is_some(),
+            _ => {
+                depth += 1;
+                true
+            }
+        })
 }
 
 fn tmpfs_of(mount: &Mount) -> Result<MountSource, Failure> {
     let options = mount.tmpfs_options.clone().unwrap_or_default();
-    if options.options.is_some_and(|list| !list.is_empty()) {
-        let text = "tmpfs options beyond size and mode are not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()));
+    let mut noexec = true;
+    for option in options.options.iter().flatten() {
+        match option.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["exec"] => noexec = false,
+            ["noexec"] => noexec = true,
+            [name] | [name, _] => return Err(Failure::Invalid(format!("invalid option: {name}"))),
+            _ => return Err(Failure::Invalid("invalid option array length".to_owned())),
+        }
     }
-    let size_bytes = u64::try_from(options.size_bytes).ok().filter(|size| *size > 0);
-    let mode = u16::try_from(options.mode)
-        .ok()
-        .filter(|mode| *mode != 0)
-        .unwrap_or(0o1777);
+    if !mount.source.is_empty() {
+        return Err(Failure::Invalid("field Source must not be specified".to_owned()));
+    }
+    let mode = u16::try_from(options.mode).ok().filter(|mode| *mode != 0);
     Ok(MountSource::Tmpfs {
-        size_bytes,
-        mode,
-        noexec: false,
+        size_bytes: u64::try_from(options.size_bytes).ok().filter(|size| *size > 0),
+        mode: mode.unwrap_or(TMPFS_MODE),
+        noexec,
+        is_shown: true,
     })
 }
 
 /// `--tmpfs PATH[:OPTIONS]`: dockerd's defaults are `noexec` (with nosuid and nodev, which always hold here).
 fn parse_tmpfs(path: &str, options: &str) -> Result<MountPlan, Failure> {
-    let destination = clean(path)
-        .filter(|path| path != "/")
-        .ok_or_else(|| bad_path(path))?;
-    let (mut size_bytes, mut mode, mut noexec, mut writable) = (None, 0o1777, true, true);
+    let destination = destination(path).map_err(Failure::Invalid)?;
+    let (mut size_bytes, mut mode, mut noexec, mut writable) = (None, TMPFS_MODE, true, true);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let invalid = || Failure::Invalid(format!("invalid tmpfs option [\"{option}\"]"));
+        let unsupported =
+            || Failure::Unsupported(format!("the tmpfs option {option} is not supported by cellblock"));
         match option.split_once('=') {
             None => match option {
                 "exec" => noexec = false,
                 "noexec" => noexec = true,
                 "ro" => writable = false,
                 "rw" | "nosuid" | "nodev" => {}
+                "private" | "rprivate" => {}
+                "suid" | "dev" | "sync" | "async" | "dirsync" | "remount" | "mand" | "nomand" | "atime"
+                | "noatime" | "diratime" | "nodiratime" | "bind" | "rbind" | "unbindable" | "runbindable"
+                | "shared" | "rshared" | "slave" | "rslave" | "relatime" | "norelatime" | "strictatime"
+                | "nostrictatime" => {
+                    return Err(unsupported());
+                }
                 _ => return Err(invalid()),
             },
-            Some(("size", value)) => size_bytes = Some(parse_size(value).ok_or_else(invalid)?),
+            Some(("size", value)) => size_bytes = Some(ram_in_bytes(value).map_err(|_| invalid())?),
             Some(("mode", value)) => mode = u16::from_str_radix(value, 8).map_err(|_| invalid())?,
+            Some(("uid" | "gid" | "nr_inodes" | "nr_blocks" | "mpol", _)) => return Err(unsupported()),
             Some(_) => return Err(invalid()),
         }
     }
@@ -241,95 +469,17 @@ fn parse_tmpfs(path: &str, options: &str) -> Result<MountPlan, Failure> {
         size_bytes,
         mode,
         noexec,
+        is_shown: false,
     };
     Ok(MountPlan {
         source,
         destination,
         writable,
         mode: options.to_owned(),
+        propagation: String::new(),
     })
 }
 
-/// A number of bytes with `k`, `m` or `g` behind it, as mount(8) takes it.
-fn parse_size(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, shift) = match lower.strip_suffix(['k', 'm', 'g']) {
-        Some(digits) if lower.ends_with('k') => (digits, 10),
-        Some(digits) if lower.ends_with('m') => (digits, 20),
-        Some(digits) => (digits, 30),
-        None => (lower.as_str(), 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bind(text: &str) -> Result<MountPlan, String> {
-        parse_bind(text).map_err(|failure| failure.to_string())
-    }
-
-    #[test]
-    fn binds_are_read_as_dockerd_reads_them() {
-        let plan = bind("/a/../b:/x/:ro").unwrap();
-        assert_eq!(
-            plan.source,
-            MountSource::Bind {
-                path: "/b".to_owned(),
-                create: true
-            }
-        );
-        assert_eq!((plan.destination.as_str(), plan.writable), ("/x", false));
-        assert_eq!(
-            bind("data:/x").unwrap().source,
-            MountSource::Volume {
-                name: "data".to_owned()
-            }
-        );
-        assert!(matches!(bind("/x").unwrap().source, MountSource::Volume { .. }));
-    }
-
-    #[test]
-    fn bad_binds_are_refused_in_dockerds_words() {
-        assert_eq!(
-            bind("/a:rel").unwrap_err(),
-            "invalid volume specification: '/a:rel': invalid mount config for type \"bind\": invalid mount path: 'rel' mount path must be absolute"
-        );
-        assert_eq!(bind("/a:/b:zz").unwrap_err(), "invalid mode: zz");
-        assert_eq!(
-            bind("a:b:c:d").unwrap_err(),
-            "invalid volume specification: 'a:b:c:d'"
-        );
-        assert_eq!(
-            bind("/tmp:/").unwrap_err(),
-            "invalid volume specification: '/tmp:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
-        );
-        assert_eq!(bind("").unwrap_err(), "invalid volume specification: ''");
-    }
-
-    #[test]
-    fn tmpfs_options_are_all_done_or_refused() {
-        let plan = parse_tmpfs("/t", "size=64m,mode=700,exec").unwrap();
-        assert_eq!(
-            plan.source,
-            MountSource::Tmpfs {
-                size_bytes: Some(64 << 20),
-                mode: 0o700,
-                noexec: false
-            }
-        );
-        assert!(parse_tmpfs("/t", "uid=5").is_err());
-        assert!(parse_tmpfs("rel", "").is_err());
-    }
-
-    #[test]
-    fn the_same_place_cannot_be_mounted_over_twice() {
-        let host = HostConfig {
-            binds: Some(vec!["/a:/x".to_owned(), "/b:/x".to_owned()]),
-            ..HostConfig::default()
-        };
-        let failure = plan(&ContainerConfig::default(), &host).unwrap_err();
-        assert_eq!(failure.to_string(), "Duplicate mount point: /x");
-    }
-}
+#[path = "mounts_tests.rs"]
+mod tests;

@@ -4,6 +4,9 @@ use crate::services::Failure;
 use docker_api::containers::{ContainerConfig, CreateRequest};
 use docker_api::host_config::HostConfig;
 
+/// The only runtime.
+pub const RUNTIME: &str = "cellblock";
+
 /// Refuses what dockerd would refuse and what this daemon cannot do yet.
 ///
 /// # Errors
@@ -136,7 +139,7 @@ fn check_policies(host: &HostConfig) -> Result<(), Failure> {
         }
     }
     match host.runtime.as_str() {
-        "" | "cellblock" => Ok(()),
+        "" | RUNTIME => Ok(()),
         other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),
     }
 }
@@ -197,8 +200,6 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
 }
 
 fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
-    let options = [("--volumes-from", some(host.volumes_from.as_ref()))];
-    first_set(&options)?;
     match host.network_mode.as_str() {
         "" | "default" | "bridge" | "none" | "host" => {}
         other if other.starts_with("container:") => return unsupported("network mode container"),
@@ -246,10 +247,6 @@ fn check_security(host: &HostConfig) -> Result<(), Failure> {
             host.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty()),
         ),
         ("--init", host.init == Some(true)),
-        (
-            "--volume-driver",
-            !matches!(host.volume_driver.as_str(), "" | "local"),
-        ),
         ("a list of masked paths", host.masked_paths.is_some()),
         ("a list of read-only paths", host.readonly_paths.is_some()),
     ];

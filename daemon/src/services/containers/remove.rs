@@ -1,7 +1,7 @@
 //! `docker rm`.
 
 use super::messages::{Forget, Found, Watch};
-use super::state::{Container, Event, MountPlan, MountSource};
+use super::state::{Container, Event, MountPlan};
 use super::stop;
 use super::verbs::Deps;
 use crate::kernel::limits::KILL_DEADLINE;
@@ -87,12 +87,7 @@ async fn really_remove(
             Failure::Conflict(_) => Failure::Conflict(error::removal_in_progress(text)),
             other => other,
         })?;
-    let volumes = if how.volumes {
-        container.mounts.as_slice()
-    } else {
-        &[]
-    };
-    match erase(deps, by, id, volumes).await {
+    match erase(deps, by, container, how.volumes).await {
         Ok(()) => {
             deps.tell(container, "destroy", &[]);
             Ok(())
@@ -125,9 +120,10 @@ pub(super) async fn auto_remove(deps: &Deps, by: &Principal, container: &Contain
 pub(super) async fn erase(
     deps: &Deps,
     by: &Principal,
-    id: &str,
-    volumes: &[MountPlan],
+    container: &Container,
+    with_volumes: bool,
 ) -> Result<(), Failure> {
+    let id = &container.id;
     deps.roots.let_go(id).await?;
     deps.helpers
         .mount
@@ -137,10 +133,12 @@ pub(super) async fn erase(
         .zfs
         .destroy(by, naming::container_dataset(id)?)
         .await?;
-    for plan in volumes {
-        if let MountSource::Volume { name } = &plan.source {
-            deps.volumes.remove_anonymous(by, name).await?;
-        }
+    for name in container.mounts.iter().filter_map(MountPlan::volume) {
+        deps.volumes.release(by, name, id).await;
+    }
+    let anonymous = container.mounts.iter().filter_map(MountPlan::anonymous_volume);
+    for name in anonymous.filter(|_| with_volumes) {
+        deps.volumes.remove_if_unused(by, name).await?;
     }
     match tokio::fs::remove_dir_all(deps.directory(id)).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -151,9 +149,9 @@ pub(super) async fn erase(
     deps.store.delete(Kind::Container, id).await?;
     deps.processes
         .ask(DropContainer {
-            container: id.to_owned(),
+            container: id.clone(),
         })
         .await?;
-    deps.table.ask(Forget { id: id.to_owned() }).await?;
+    deps.table.ask(Forget { id: id.clone() }).await?;
     Ok(())
 }

@@ -5,26 +5,24 @@
 
 use super::messages::Found;
 use super::roots::RootGuard;
-use super::state::{Container, Event, MountPlan, MountSource, Refusal};
+use super::state::{Container, Event, Refusal};
 use super::verbs::Deps;
-use super::{endpoint, files, finish, links, process, user};
-use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
+use super::{endpoint, files, finish, links, mounting, process, user};
 use crate::services::processes::logs::LogWriter;
 use crate::services::processes::messages::HubOf;
 use crate::services::processes::{Ended, Run, Stdio, launch};
 use crate::services::{Failure, naming};
 use crate::transport::TransportError;
 use docker_api::error;
-use protocol::archive::{Extract, Owner, Replace, Whiteouts};
 use protocol::handshake::HostOs;
 use protocol::jail::{JailSpec, Network, Role};
-use protocol::mount::{Access, BindSource, Flavour, MissingSource, Request, TmpfsFlags};
-use protocol::names::{HostName, HostPath, RelPath};
+use protocol::mount::{Access, Flavour, Request};
+use protocol::names::HostName;
 use protocol::{ErrorCode, Principal};
 use std::sync::Arc;
 
 /// What dockerd puts before a start that its runtime refused; clients look for the end of it.
-const RUNTIME_REFUSED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init";
+pub(super) const RUNTIME_REFUSED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init";
 
 /// Starts a container.
 ///
@@ -122,7 +120,12 @@ async fn run_in(
     files::write(deps, by, root, container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     let account = user::find(deps, by, root, &container.config.user, &groups).await?;
-    mount_all(deps, by, root, container).await?;
+    let pseudo = Request::PseudoFileSystems {
+        at: root.mount_name(),
+        flavour: flavour(deps, container),
+    };
+    deps.helpers.mount.make(by, pseudo).await?;
+    mounting::mount_all(deps, by, root, container).await?;
     let jid = deps
         .helpers
         .jail
@@ -228,123 +231,4 @@ fn flavour(deps: &Deps, container: &Container) -> Flavour {
         HostOs::FreeBsd if container.image_os == "linux" => Flavour::Linux,
         HostOs::FreeBsd | HostOs::Linux => Flavour::Native,
     }
-}
-
-async fn mount_all(
-    deps: &Deps,
-    by: &Principal,
-    root: &RootGuard,
-    container: &Container,
-) -> Result<(), Failure> {
-    let at = root.mount_name();
-    let pseudo = Request::PseudoFileSystems {
-        at: at.clone(),
-        flavour: flavour(deps, container),
-    };
-    deps.helpers.mount.make(by, pseudo).await?;
-    for plan in &container.mounts {
-        let target = RelPath::new(plan.destination.trim_start_matches('/'))?;
-        let request = match &plan.source {
-            MountSource::Bind { path, create } => {
-                let missing = if *create {
-                    MissingSource::CreateDirectory
-                } else {
-                    MissingSource::Refuse
-                };
-                let source = BindSource::Host {
-                    path: HostPath::new(path.clone())?,
-                    missing,
-                };
-                Request::Bind {
-                    source,
-                    at: at.clone(),
-                    target,
-                    access: plan.access(),
-                }
-            }
-            MountSource::Volume { name } => {
-                let source = enter_volume(deps, by, root, container, plan, name).await?;
-                Request::Bind {
-                    source,
-                    at: at.clone(),
-                    target,
-                    access: plan.access(),
-                }
-            }
-            MountSource::Tmpfs {
-                size_bytes,
-                mode,
-                noexec,
-            } => Request::Tmpfs {
-                at: at.clone(),
-                target,
-                size_bytes: *size_bytes,
-                mode: *mode,
-                flags: TmpfsFlags {
-                    noexec: *noexec,
-                    read_only: !plan.writable,
-                },
-            },
-        };
-        deps.helpers
-            .mount
-            .make(by, request)
-            .await
-            .map_err(|error| missing_source(plan, error))?;
-    }
-    Ok(())
-}
-
-/// `--mount type=bind` of a path that is not there, in dockerd's words.
-fn missing_source(plan: &MountPlan, error: TransportError) -> Failure {
-    match &plan.source {
-        MountSource::Bind { path, create: false } if error.is_not_found() => Failure::Invalid(format!(
-            "invalid mount config for type \"bind\": bind source path does not exist: {path}"
-        )),
-        MountSource::Bind { path, .. } => {
-            Failure::from(error).within(&format!("error while mounting {path} to {}", plan.destination))
-        }
-        MountSource::Volume { .. } | MountSource::Tmpfs { .. } => {
-            Failure::from(error).within(&format!("error while mounting {}", plan.destination))
-        }
-    }
-}
-
-/// Mounts a volume; a new one first gets what the image has at its place.
-async fn enter_volume(
-    deps: &Deps,
-    by: &Principal,
-    root: &RootGuard,
-    container: &Container,
-    plan: &MountPlan,
-    name: &str,
-) -> Result<BindSource, Failure> {
-    let volume = deps.volumes.enter(by, name, &container.id).await?;
-    if volume.wants_content {
-        let path = RelPath::new(plan.destination.trim_start_matches('/'))?;
-        let archive = &deps.helpers.archive;
-        let mut packing = archive
-            .pack(by, root.mount_name(), path, RelPath::new("")?)
-            .await?;
-        let extract = Extract {
-            root: volume.at.clone(),
-            path: RelPath::new("")?,
-            whiteouts: Whiteouts::Plain,
-            replace: Replace::Allowed,
-            owner: Owner::FromArchive,
-            content_bytes_max: LAYER_CONTENT_BYTES_MAX,
-            entries_max: LAYER_ENTRIES_MAX,
-        };
-        let extracted = archive.extract(by, extract, &mut packing.stream).await;
-        match packing.finish().await {
-            // The image has nothing there: the volume begins empty.
-            Err(error) if error.is_not_found() => {}
-            packed => {
-                packed?;
-                extracted?;
-            }
-        }
-        deps.volumes.filled(by, name).await?;
-    }
-    Ok(BindSource::Mounted { at: volume.at })
 }

@@ -5,6 +5,7 @@ use docker_api::containers::ContainerConfig;
 use docker_api::host_config::HostConfig;
 use protocol::mount::Access;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A container, as stored (kind `Container`, key = id).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,6 +82,9 @@ pub struct MountPlan {
     pub writable: bool,
     /// Options as the client wrote them.
     pub mode: String,
+    /// How mounts of the host reach a bind: `rprivate`, which is not at all, or `private`.
+    #[serde(default)]
+    pub propagation: String,
 }
 
 /// What a mount shows.
@@ -92,11 +96,29 @@ pub enum MountSource {
         path: String,
         /// Whether a missing path is made a directory (`-v`) or refused (`--mount`).
         create: bool,
+        /// Whether what is mounted below the path is left out (`bind-recursive=disabled`).
+        #[serde(default)]
+        alone: bool,
     },
     /// A volume.
     Volume {
-        /// Its name.
+        /// Its name; empty for an anonymous one that is still to be made.
         name: String,
+        /// Whether it was made for this mount, and goes with the last container that has it.
+        #[serde(default)]
+        anonymous: bool,
+        /// Whether an empty one gets what the image has at its place.
+        #[serde(default)]
+        fill: bool,
+        /// The path in the volume that is shown; empty for all of it.
+        #[serde(default)]
+        subpath: String,
+        /// Where its files are on the host.
+        #[serde(default)]
+        on_host: String,
+        /// What it is made with, if it is not there yet.
+        #[serde(default, skip_serializing)]
+        wanted: VolumeWanted,
     },
     /// A memory file system.
     Tmpfs {
@@ -106,10 +128,46 @@ pub enum MountSource {
         mode: u16,
         /// Programs on it cannot be executed.
         noexec: bool,
+        /// Whether inspect shows it: dockerd shows those of `--mount` and not those of `--tmpfs`.
+        #[serde(default)]
+        is_shown: bool,
     },
 }
 
+/// What a volume is made with on the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeWanted {
+    /// The driver; empty is the default.
+    pub driver: String,
+    /// Its options.
+    pub options: Option<BTreeMap<String, String>>,
+    /// Labels.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
 impl MountPlan {
+    /// The name of the volume that is mounted, if it is one.
+    #[must_use]
+    pub fn volume(&self) -> Option<&str> {
+        match &self.source {
+            MountSource::Volume { name, .. } => Some(name),
+            MountSource::Bind { .. } | MountSource::Tmpfs { .. } => None,
+        }
+    }
+
+    /// The name of a volume that goes with its last container.
+    #[must_use]
+    pub fn anonymous_volume(&self) -> Option<&str> {
+        match &self.source {
+            MountSource::Volume {
+                name,
+                anonymous: true,
+                ..
+            } => Some(name),
+            MountSource::Volume { .. } | MountSource::Bind { .. } | MountSource::Tmpfs { .. } => None,
+        }
+    }
+
     /// The access that the mount helper is asked for.
     #[must_use]
     pub fn access(&self) -> Access {

@@ -5,7 +5,7 @@
 use super::actor::Table;
 use super::messages::{All, Change, ChangeError, Find, Found, Watch};
 use super::roots::{RootGuard, Roots};
-use super::state::{Container, Event, MountSource};
+use super::state::{Container, Event, MountPlan};
 use super::{connect, create, endpoint, finish, remove, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
@@ -408,10 +408,8 @@ impl Containers {
             }
         }
         endpoint::publish_again(deps, by, container).await?;
-        for plan in &container.mounts {
-            if let MountSource::Volume { name } = &plan.source {
-                deps.volumes.enter(by, name, &container.id).await?;
-            }
+        for name in container.mounts.iter().filter_map(MountPlan::volume) {
+            deps.volumes.enter(by, name, &container.id).await?;
         }
         let root = deps.roots.acquire(by, container).await?;
         deps.roots.keep(root).await;
@@ -443,7 +441,7 @@ impl Containers {
     /// What the helpers or the store answer.
     pub(crate) async fn finish_removal(&self, by: &Principal, container: &Container) -> Result<(), Failure> {
         finish::tear_down(&self.0, by, container).await;
-        remove::erase(&self.0, by, &container.id, &container.mounts).await
+        remove::erase(&self.0, by, container, container.host_config.auto_remove).await
     }
 
     /// Waits until a container that removes itself is gone.

@@ -47,6 +47,14 @@ impl Images {
     pub async fn list(&self, wish: &ListWish) -> Result<Vec<ImageSummary>, Failure> {
         list(&*self.view().await?, wish, OffsetDateTime::now_utc())
     }
+
+    /// Bytes of all layers together, each counted once.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn layers_bytes(&self) -> Result<u64, Failure> {
+        Ok(self.view().await?.layers().map(|layer| layer.size_bytes).sum())
+    }
 }
 
 fn list(state: &State, wish: &ListWish, now: OffsetDateTime) -> Result<Vec<ImageSummary>, Failure> {

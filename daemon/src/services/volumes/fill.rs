@@ -202,9 +202,7 @@ mod tests {
         header.set_mtime(9);
         header.set_size(0);
         let mut builder = tar::Builder::new(Vec::new());
-        builder
-            .append_data(&mut header, "x/", std::io::empty())
-            .unwrap();
+        builder.append_data(&mut header, "x/", std::io::empty()).unwrap();
         let whole = builder.into_inner().unwrap();
         let alone = directory_alone(&whole[..TAR_BLOCK_BYTES]).unwrap();
         let mut archive = tar::Archive::new(&alone[..]);

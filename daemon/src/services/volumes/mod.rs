@@ -8,6 +8,7 @@ mod fill;
 mod options;
 mod table;
 
+pub use fill::Tree;
 pub use table::{ANONYMOUS_LABEL, DRIVER, Volume};
 
 use crate::kernel::bus::Bus;
@@ -231,7 +232,9 @@ impl Volumes {
     pub async fn get(&self, by: &Principal, name: &str) -> Result<Volume, Failure> {
         let table = self.table.lock().await;
         let entry = table.get(by.tenant.as_str(), name);
-        entry.map(|entry| entry.volume.clone()).ok_or_else(|| missing(name))
+        entry
+            .map(|entry| entry.volume.clone())
+            .ok_or_else(|| missing(name))
     }
 
     /// The volumes that the filters choose.
@@ -306,7 +309,9 @@ impl Volumes {
     /// `Invalid` for a bad filter, `Conflict` while another prune runs.
     pub async fn prune(&self, by: &Principal, mut filters: Filters) -> Result<Pruned, Failure> {
         if self.is_pruning.swap(true, Ordering::AcqRel) {
-            return Err(Failure::Conflict("a prune operation is already running".to_owned()));
+            return Err(Failure::Conflict(
+                "a prune operation is already running".to_owned(),
+            ));
         }
         let pruned = async {
             if !prunes_all(&filters)? {
@@ -517,7 +522,9 @@ fn options_of(volume: &Volume) -> Result<Options, Failure> {
 
 fn is_clone_of(volume: &Volume, name: &str) -> bool {
     let options = volume.options.as_ref();
-    options.and_then(|options| options.get("clone")).is_some_and(|other| other == name)
+    options
+        .and_then(|options| options.get("clone"))
+        .is_some_and(|other| other == name)
 }
 
 fn missing(name: &str) -> Failure {

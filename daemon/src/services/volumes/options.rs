@@ -10,7 +10,15 @@ use std::collections::BTreeMap;
 
 /// The options that are known.
 const KNOWN: [&str; 9] = [
-    "type", "o", "device", "size", "quota", "compression", "recordsize", "clone", "snapshot",
+    "type",
+    "o",
+    "device",
+    "size",
+    "quota",
+    "compression",
+    "recordsize",
+    "clone",
+    "snapshot",
 ];
 
 /// What each of dockerd's options needs beside it, in the order in which a missing one is told.
@@ -76,9 +84,13 @@ pub(super) fn read(options: &BTreeMap<String, String>) -> Result<Options, Failur
     };
     let size = bytes("size")?;
     for (option, needed) in NEEDS {
-        let missing = needed.iter().find(|needed| get(option).is_some() && get(needed).is_none());
+        let missing = needed
+            .iter()
+            .find(|needed| get(option).is_some() && get(needed).is_none());
         if let Some(missing) = missing {
-            return Err(Failure::Invalid(format!("missing required option: \"{missing}\"")));
+            return Err(Failure::Invalid(format!(
+                "missing required option: \"{missing}\""
+            )));
         }
     }
     let clone_of = match (get("clone"), get("snapshot")) {
@@ -89,7 +101,11 @@ pub(super) fn read(options: &BTreeMap<String, String>) -> Result<Options, Failur
         (None, None) => None,
     };
     let read = Options {
-        content: content(get("type").unwrap_or_default(), get("device"), get("o").unwrap_or_default())?,
+        content: content(
+            get("type").unwrap_or_default(),
+            get("device"),
+            get("o").unwrap_or_default(),
+        )?,
         clone_of,
         quota_bytes: bytes("quota")?.or(size).filter(|bytes| *bytes > 0),
         compression: get("compression").map(compression).transpose()?,
@@ -176,7 +192,9 @@ fn tmpfs<'a>(words: impl Iterator<Item = &'a str>) -> Result<Content, Failure> {
 }
 
 fn no_option(word: &str) -> Failure {
-    Failure::Unsupported(format!("the mount option {word} of a volume is not supported by cellblock"))
+    Failure::Unsupported(format!(
+        "the mount option {word} of a volume is not supported by cellblock"
+    ))
 }
 
 #[cfg(test)]

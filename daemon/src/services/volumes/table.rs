@@ -34,8 +34,11 @@ impl Volume {
         key(&self.tenant, &self.name)
     }
 
-    fn has_options(&self) -> bool {
-        self.options.as_ref().is_some_and(|options| !options.is_empty())
+    /// Whether it shows something else than a dataset of ours.
+    fn is_elsewhere(&self) -> bool {
+        self.options
+            .as_ref()
+            .is_some_and(|options| options.contains_key("type"))
     }
 }
 
@@ -98,11 +101,11 @@ pub(super) fn is_listed(entry: &Entry, filters: &Filters, dangling: Option<bool>
         && dangling.is_none_or(|dangling| entry.referred_by.is_empty() == dangling)
 }
 
-/// Whether `POST /volumes/prune` removes a volume. One with options may be on something else than our store, so it stays.
+/// Whether `POST /volumes/prune` removes a volume. One that shows something else than our store stays, as with dockerd.
 pub(super) fn is_pruned(entry: &Entry, filters: &Filters) -> bool {
     entry.referred_by.is_empty()
         && entry.mounted_by.is_empty()
-        && !entry.volume.has_options()
+        && !entry.volume.is_elsewhere()
         && has_labels(entry, filters)
 }
 
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_or_has_options_is_not_pruned() {
+    fn what_is_used_or_elsewhere_is_not_pruned() {
         let mut table = table();
         let none = Filters::default();
         let pruned = |table: &Table| -> Vec<String> {

@@ -265,10 +265,12 @@ impl<K: Kernel> Host for Zfs<K> {
             ("recordsize", tuning.record_bytes),
             ("compression", tuning.compression.map(compression_value)),
         ];
-        let input = set.into_iter().fold(List::new(), |list, (name, value)| match value {
-            Some(value) => list.with(name, Value::U64(value)),
-            None => list,
-        });
+        let input = set
+            .into_iter()
+            .fold(List::new(), |list, (name, value)| match value {
+                Some(value) => list.with(name, Value::U64(value)),
+                None => list,
+            });
         self.call(
             &full,
             Operation::SetProperties,
@@ -501,7 +503,10 @@ mod tests {
         };
         zfs.tune(&dataset("volumes/t/a"), &tuning).unwrap();
         let set = zfs.kernel.set.borrow();
-        assert_eq!(*set, [("quota".to_owned(), 1 << 30), ("compression".to_owned(), 15)]);
+        assert_eq!(
+            *set,
+            [("quota".to_owned(), 1 << 30), ("compression".to_owned(), 15)]
+        );
     }
 
     #[test]

@@ -359,7 +359,10 @@ impl Host {
                 let names = rest.map(|name| DatasetName::new(name).unwrap()).collect();
                 return Ok(zfs::Response::Names(Bounded::new(names).unwrap()));
             }
-            zfs::Request::Stats { .. } | zfs::Request::PoolSpace => panic!("{request:?}"),
+            zfs::Request::Stats { .. }
+            | zfs::Request::PoolSpace
+            | zfs::Request::Fork { .. }
+            | zfs::Request::Tune { .. } => panic!("{request:?}"),
         }
         Ok(zfs::Response::Done)
     }
@@ -385,7 +388,8 @@ impl Host {
             }
             other @ (mount::Request::Bind { .. }
             | mount::Request::Tmpfs { .. }
-            | mount::Request::PseudoFileSystems { .. }) => panic!("{other:?}"),
+            | mount::Request::PseudoFileSystems { .. }
+            | mount::Request::Check { .. }) => panic!("{other:?}"),
         }
         Ok(mount::Response::Done)
     }
