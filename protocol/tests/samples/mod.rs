@@ -68,6 +68,7 @@ pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<protocol::keeper::ToDaemon>();
     visitor.visit::<protocol::zfs::Request>();
     visitor.visit::<protocol::zfs::Response>();
+    visitor.visit::<protocol::zfs::Compression>();
     visitor.visit::<protocol::jail::Request>();
     visitor.visit::<protocol::jail::Network>();
     visitor.visit::<protocol::jail::Role>();

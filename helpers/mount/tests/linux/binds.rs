@@ -3,7 +3,7 @@
 use crate::ground::{code, mount_name};
 use protocol::ErrorCode;
 use protocol::mount::{Access, BindSource, MissingSource};
-use protocol::names::HostPath;
+use protocol::names::{HostPath, RelPath};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -39,6 +39,44 @@ alone! {
         assert!(fs::write(ground.path("mnt/c-1/ro/below/x"), "x").is_err());
         ground.write("mnt/c-1/rw/below/x", "seen");
         assert_eq!(ground.read("mnt/c-1/ro/below/x"), "seen");
+    }
+
+    fn alone_means_without_what_is_mounted_below(ground) {
+        ground.container("c-1");
+        fs::create_dir_all(ground.path("host/www/below")).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("test", ground.path("host/www/below"), "tmpfs", flags, None).unwrap();
+        ground.write("host/www/below/x", "hidden");
+        let path = HostPath::new(ground.path("host/www").to_str().unwrap()).unwrap();
+        let alone = BindSource::HostAlone { path, missing: MissingSource::Refuse };
+        ground.bind_source(alone, "data", Access::ReadWrite).unwrap();
+        assert!(ground.path("mnt/c-1/data/below").exists());
+        assert!(!ground.path("mnt/c-1/data/below/x").exists());
+    }
+
+    fn a_path_in_a_volume_is_found_inside_the_volume_only(ground) {
+        ground.container("c-1");
+        ground.dataset("volumes/default/v", None);
+        ground.mount("volumes/default/v", "v-1", Access::ReadWrite).unwrap();
+        ground.write("mnt/v-1/a/f", "in the volume");
+        ground.write("outside/secret", "secret");
+        symlink(ground.path("outside"), ground.path("mnt/v-1/absolute")).unwrap();
+        symlink("../../outside", ground.path("mnt/v-1/relative")).unwrap();
+        symlink("a", ground.path("mnt/v-1/link")).unwrap();
+        let inside = |path: &str| BindSource::MountedPath {
+            at: mount_name("v-1"),
+            path: RelPath::new(path).unwrap(),
+        };
+        ground.bind_source(inside("link"), "data", Access::ReadOnly).unwrap();
+        ground.bind_source(inside("a/f"), "file", Access::ReadOnly).unwrap();
+        assert_eq!(ground.read("mnt/c-1/data/f"), "in the volume");
+        assert_eq!(ground.read("mnt/c-1/file"), "in the volume");
+        for path in ["absolute", "relative", "absolute/secret", "missing"] {
+            assert_eq!(code(ground.bind_source(inside(path), "no", Access::ReadOnly)), Some(ErrorCode::NotFound), "{path}");
+        }
+        let other = BindSource::MountedPath { at: mount_name("c-1"), path: RelPath::new("etc").unwrap() };
+        assert_eq!(code(ground.bind_source(other, "no", Access::ReadOnly)), Some(ErrorCode::Refused));
+        assert!(!ground.path("mnt/c-1/no").exists());
     }
 
     fn a_missing_directory_is_made_only_where_that_is_wished(ground) {
