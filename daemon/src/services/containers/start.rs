@@ -120,12 +120,7 @@ async fn run_in(
     files::write(deps, by, root, container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     let account = user::find(deps, by, root, &container.config.user, &groups).await?;
-    let pseudo = Request::PseudoFileSystems {
-        at: root.mount_name(),
-        flavour: flavour(deps, container),
-    };
-    deps.helpers.mount.make(by, pseudo).await?;
-    mounting::mount_all(deps, by, root, container).await?;
+    mount(deps, by, root, container).await?;
     let jid = deps
         .helpers
         .jail
@@ -231,4 +226,14 @@ fn flavour(deps: &Deps, container: &Container) -> Flavour {
         HostOs::FreeBsd if container.image_os == "linux" => Flavour::Linux,
         HostOs::FreeBsd | HostOs::Linux => Flavour::Native,
     }
+}
+
+/// Mounts what belongs in every container, then what this one wants.
+async fn mount(deps: &Deps, by: &Principal, root: &RootGuard, container: &Container) -> Result<(), Failure> {
+    let pseudo = Request::PseudoFileSystems {
+        at: root.mount_name(),
+        flavour: flavour(deps, container),
+    };
+    deps.helpers.mount.make(by, pseudo).await?;
+    mounting::mount_all(deps, by, root, container).await
 }
