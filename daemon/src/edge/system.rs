@@ -96,5 +96,3 @@ async fn version(Shared(state): Shared<State>) -> Response {
     };
     json(StatusCode::OK, &shown)
 }
-
-}
