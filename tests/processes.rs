@@ -94,7 +94,7 @@ const PAIRS: [(&str, Expected, Expected); 3] = [
         Expected { what: "jail, hand", user: 0, capabilities: FOR_CONTAINERS | SYS_ADMIN, has_call_list: false, gains_nothing: false },
         Expected { what: "jail, front", user: NOBODY, capabilities: 0, has_call_list: true, gains_nothing: true }),
     ("cellblock-net",
-        Expected { what: "net, hand", user: 0, capabilities: NET_ADMIN, has_call_list: false, gains_nothing: false },
+        Expected { what: "net, hand", user: 0, capabilities: NET_ADMIN | NET_BIND_SERVICE, has_call_list: false, gains_nothing: false },
         Expected { what: "net, front", user: 0, capabilities: NET_ADMIN, has_call_list: true, gains_nothing: true }),
 ];
 

@@ -1,15 +1,15 @@
 //! A network's rule set in the language of nft(8): one table, replaced as a whole in one transaction.
 //!
 //! Pure text from typed values only. What the table does:
-//! - `published`: packets for one of this host's addresses and a published port go to the container. Loopback addresses are
-//!   left alone; a proxy serves those.
-//! - `postrouting`: what leaves the network leaves with the host's address. A container that reaches its own network
-//!   through a published port does too, else the answer would not come back through the host.
+//! - `published`: packets for one of this host's addresses and a published port go to the container, with the sender's own
+//!   address. Not those for loopback addresses, nor TCP of the network's own members: the daemon's proxy, which holds the
+//!   port, serves both, and it does so whatever the bridge does with its members' frames. A proxy's UDP answer could
+//!   come from another address than was asked, so UDP is translated for members too.
+//! - `postrouting`: what leaves the network leaves with the host's address. What a member sends to its own network through
+//!   a published port does too, else the answer would not come back through the host.
 //! - `forward`: into the network come answers, published ports and its own members; nothing else, and so nothing from
-//!   another container network. Out of an internal network goes nothing. Other tables of this host may still drop what this one accepts.
-//!
-//! A container reaches itself through a published port only where the host does not filter bridged frames
-//! (`bridge-nf-call-iptables`): else the frame would have to leave the bridge where it came in.
+//!   another container network. Out of an internal network goes nothing. Other tables of this host may still drop what
+//!   this one accepts.
 
 use crate::prefix;
 use protocol::names::AnchorName;
@@ -26,7 +26,10 @@ pub fn load(outer: &str, anchor: &AnchorName, rules: &RuleSet) -> String {
     text += &chain(
         "prerouting",
         Some("type nat hook prerouting priority dstnat; policy accept;"),
-        &["fib daddr type local jump published".to_owned()],
+        &[
+            format!("iifname \"{}\" meta l4proto tcp accept", rules.bridge),
+            "fib daddr type local jump published".to_owned(),
+        ],
     );
     text += &chain(
         "output",
@@ -194,6 +197,7 @@ table inet cellblock_net-1 {
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
+		iifname "cbbr0" meta l4proto tcp accept
 		fib daddr type local jump published
 	}
 	chain output {

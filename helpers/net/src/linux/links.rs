@@ -27,6 +27,7 @@ const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
@@ -113,24 +114,24 @@ pub(super) fn attach(socket: &mut Socket, endpoint: &Endpoint<'_>) -> Answer<()>
         Some(_) | None => unsupported_or("making a pair of interfaces", &error),
     })?;
     refuse_own_namespace(socket, endpoint.host_end)?;
-    if endpoint.isolated {
-        isolate(socket, endpoint.host_end)?;
-    }
-    Ok(())
+    set_member_flags(socket, endpoint.host_end, endpoint.isolated)
 }
 
-/// Makes the bridge keep frames of its isolated members from each other (bridge(8), `isolated`).
-fn isolate(socket: &mut Socket, host_end: &InterfaceName) -> Answer<()> {
+/// Makes the bridge keep frames of its isolated members from each other, and send a frame back where it came in if its
+/// destination was translated to a member that asked itself (bridge(8), `isolated` and `hairpin`).
+fn set_member_flags(socket: &mut Socket, host_end: &InterfaceName, isolated: bool) -> Answer<()> {
     let link = find(socket, host_end.as_str())?.ok_or_else(|| gone(host_end.as_str()))?;
     let mut fixed = ifinfomsg(link.index, 0);
     fixed[0] = libc::AF_BRIDGE as u8;
-    let message = Message::new(RTM_SETLINK, 0, &fixed)
-        .nest(IFLA_PROTINFO, &[], |port| port.bytes(IFLA_BRPORT_ISOLATED, &[1]));
+    let message = Message::new(RTM_SETLINK, 0, &fixed).nest(IFLA_PROTINFO, &[], |port| {
+        port.bytes(IFLA_BRPORT_MODE, &[1])
+            .bytes(IFLA_BRPORT_ISOLATED, &[u8::from(isolated)])
+    });
     match socket.ask(&message) {
         Ok(_) => Ok(()),
         Err(error) => {
             remove(socket, host_end)?;
-            Err(unsupported_or("isolating a member of a bridge", &error))
+            Err(unsupported_or("setting up a member of a bridge", &error))
         }
     }
 }
