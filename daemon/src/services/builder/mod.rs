@@ -20,6 +20,12 @@
 //!
 //! Refused: everything that only BuildKit does (`RUN --mount`, here-documents, `COPY --link`), `ADD` of addresses,
 //! `--squash`, `--cache-from` and resource limits.
+//!
+//! BuildKit's own wire is not spoken. What it would take: `POST /session` and `POST /grpc` become HTTP/2 connections after an upgrade.
+//! On the first the client is the server (file sync, credentials, secrets), on the second the daemon is (`moby.buildkit.v1.Control`:
+//! `Info`, `ListWorkers`, `Solve`, `Status`). `Solve` with the frontend `dockerfile.v0` names the options of a `BuildQuery` and a
+//! session; the context comes from that session's file sync into a spooled tar, from there on everything above stays, and
+//! `output.rs` tells vertices and logs to `Status` in place of lines. Graphs of other frontends would be refused.
 
 mod arguments;
 mod cache;

@@ -19,6 +19,7 @@ use docker_api::image_config::{
 use docker_api::images::ProgressLine;
 use docker_api::reference::Reference;
 use protocol::Principal;
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -30,8 +31,8 @@ const LAYER_TYPES: [&str; 2] = [
     "application/vnd.oci.image.layer.v1.tar",
 ];
 
-/// What a client wants.
-#[derive(Debug, Clone)]
+/// What a client wants. Its debug form does not show who the client is.
+#[derive(Clone)]
 pub struct Pull {
     /// One image, or with neither tag nor digest all of the repository.
     pub name: Reference,
@@ -39,6 +40,12 @@ pub struct Pull {
     pub platform: Option<Platform>,
     /// The header `X-Registry-Auth`.
     pub auth: String,
+}
+
+impl fmt::Debug for Pull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pull({} {:?})", self.name, self.platform)
+    }
 }
 
 /// A manifest that was found for a name.
