@@ -5,8 +5,9 @@
 
 use crate::codec::{Decode, Encode};
 use crate::limits::{
-    ARGUMENT_BLOCK_BYTES_MAX, ARGUMENTS_MAX, CAPABILITIES_MAX, COMMAND_LINE_BYTES_MAX, GROUPS_MAX,
-    LIST_ITEMS_MAX, PATH_BYTES_MAX, PROCESSES_MAX, RLIMITS_MAX,
+    ARGUMENT_BLOCK_BYTES_MAX, ARGUMENTS_MAX, CAPABILITIES_MAX, COMMAND_LINE_BYTES_MAX, COUNTERS_MAX,
+    CPU_LIST_BYTES_MAX, GROUPS_MAX, INTERFACES_SHOWN_MAX, LIST_ITEMS_MAX, PATH_BYTES_MAX, PROCESSES_MAX,
+    RLIMITS_MAX, SYSCTLS_MAX, THROTTLES_MAX,
 };
 use crate::names::{Bounded, HostName, JailName, Label, MountName, Text};
 
@@ -57,6 +58,29 @@ pub enum Request {
         /// The last name of the previous page; none for the first page.
         after: Option<JailName>,
     },
+    /// Holds every process of the jail where it is. Done also when they are held already.
+    Pause {
+        /// The jail.
+        jail: JailName,
+    },
+    /// Lets the processes of the jail go on. Done also when they were not held.
+    Resume {
+        /// The jail.
+        jail: JailName,
+    },
+    /// Sets what the jail may use, all of it anew: what is not limited here is not limited any more. `Unsupported` for a limit
+    /// that this host cannot enforce.
+    Limit {
+        /// The jail.
+        jail: JailName,
+        /// Its limits.
+        limits: Box<Limits>,
+    },
+    /// What the jail has used. Answer: `Usage`.
+    Usage {
+        /// The jail.
+        jail: JailName,
+    },
 }
 
 /// A jail to be made.
@@ -76,6 +100,172 @@ pub struct JailSpec {
     pub flavour: crate::mount::Flavour,
     /// Size of /dev/shm in bytes.
     pub shm_bytes: u64,
+    /// Kernel settings of the jail's own namespaces (Linux; FreeBSD refuses any).
+    pub sysctls: Bounded<Sysctl, SYSCTLS_MAX>,
+}
+
+/// A kernel setting.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Sysctl {
+    /// Its name with dots: `net.core.somaxconn`.
+    pub name: Label,
+    /// Its value.
+    pub value: Text<COMMAND_LINE_BYTES_MAX>,
+}
+
+/// No limit, in every field of [`Limits`].
+pub const UNLIMITED: u64 = u64::MAX;
+
+/// What a jail may use.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Memory and swap together, in bytes; not less than `memory_bytes`.
+    pub memory_swap_bytes: u64,
+    /// Memory in bytes below which the jail is pressed when the host runs short.
+    pub memory_reservation_bytes: u64,
+    /// Processor time in microseconds in each period.
+    pub cpu_quota_us: u64,
+    /// That period in microseconds.
+    pub cpu_period_us: u64,
+    /// Relative weight of processor time, 2 to 262144, 1024 being Docker's default; [`UNLIMITED`] leaves it.
+    pub cpu_shares: u64,
+    /// Processes and threads.
+    pub processes: u64,
+    /// Relative weight of block devices, 10 to 1000; [`UNLIMITED`] leaves it.
+    pub block_weight: u64,
+    /// Processors to run on, `0-2,4`; empty for all.
+    pub cpus: Text<CPU_LIST_BYTES_MAX>,
+    /// Memory nodes to use; empty for all.
+    pub memory_nodes: Text<CPU_LIST_BYTES_MAX>,
+    /// Rates of single block devices.
+    pub throttles: Bounded<Throttle, THROTTLES_MAX>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory_bytes: UNLIMITED,
+            memory_swap_bytes: UNLIMITED,
+            memory_reservation_bytes: UNLIMITED,
+            cpu_quota_us: UNLIMITED,
+            cpu_period_us: Self::CPU_PERIOD_US,
+            cpu_shares: UNLIMITED,
+            processes: UNLIMITED,
+            block_weight: UNLIMITED,
+            cpus: Text::cut(""),
+            memory_nodes: Text::cut(""),
+            throttles: Bounded::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// The kernel's own period of processor quotas, in microseconds (Linux, cgroup-v1/cpu and v2 `cpu.max`).
+    pub const CPU_PERIOD_US: u64 = 100_000;
+}
+
+/// The highest rate of one kind of a block device.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Throttle {
+    /// Of what.
+    pub what: Throttled,
+    /// The device's numbers.
+    pub major: u32,
+    /// The device's numbers.
+    pub minor: u32,
+    /// Bytes or operations a second.
+    pub rate: u64,
+}
+
+/// What a rate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Throttled {
+    /// Bytes read.
+    ReadBytes,
+    /// Bytes written.
+    WriteBytes,
+    /// Reads.
+    Reads,
+    /// Writes.
+    Writes,
+}
+
+/// What a jail has used since it was made. What this host does not count is 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Usage {
+    /// Processor time in nanoseconds, all of it.
+    pub cpu_ns: u64,
+    /// Of that in programs.
+    pub cpu_user_ns: u64,
+    /// Of that in the kernel.
+    pub cpu_kernel_ns: u64,
+    /// Processor time of the whole host in nanoseconds, idle time included.
+    pub host_cpu_ns: u64,
+    /// Processors that run.
+    pub host_cpus: u32,
+    /// Periods with a processor quota in force.
+    pub cpu_periods: u64,
+    /// Of those, in which it was used up.
+    pub cpu_periods_throttled: u64,
+    /// Nanoseconds held back by it.
+    pub cpu_throttled_ns: u64,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// The most it was, in bytes.
+    pub memory_peak_bytes: u64,
+    /// How much there may be, in bytes: the limit, or the host's memory where that is less.
+    pub memory_limit_bytes: u64,
+    /// How often the limit was reached.
+    pub memory_failures: u64,
+    /// The host's own counters of memory.
+    pub memory_counters: Bounded<Counter, COUNTERS_MAX>,
+    /// Processes killed because memory ran out.
+    pub oom_kills: u64,
+    /// Processes and threads.
+    pub processes: u64,
+    /// How many there may be; [`UNLIMITED`] for no limit.
+    pub processes_limit: u64,
+    /// Block devices: `<major>:<minor>` and what was done with them.
+    pub block: Bounded<BlockUse, THROTTLES_MAX>,
+    /// Interfaces of the jail's own network, the loopback one excepted.
+    pub interfaces: Bounded<InterfaceUse, INTERFACES_SHOWN_MAX>,
+}
+
+/// A named number.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Counter {
+    /// The host's name for it.
+    pub name: Label,
+    /// Its value.
+    pub value: u64,
+}
+
+/// What was done with one block device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct BlockUse {
+    /// The device's numbers.
+    pub major: u32,
+    /// The device's numbers.
+    pub minor: u32,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Reads.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
+}
+
+/// What went through one interface, as the jail sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct InterfaceUse {
+    /// Its name inside.
+    pub name: Label,
+    /// Received: bytes, packets, errors, dropped; sent: the same four.
+    pub counts: [u64; 8],
 }
 
 /// Which network a jail sees.
@@ -113,6 +303,11 @@ pub struct ProcessSpec {
     pub capabilities: Bounded<u8, CAPABILITIES_MAX>,
     /// Whether set-user-id programs gain nothing (`no-new-privileges`).
     pub no_new_privileges: bool,
+    /// Whether a first process is a small init that reaps orphans and passes signals on, with the program as its child.
+    /// FreeBSD's own init does that for every jail, so it means nothing there.
+    pub init: bool,
+    /// How gladly the kernel kills it when memory runs out, -1000 to 1000 (proc_pid_oom_score_adj(5)). FreeBSD refuses any but 0.
+    pub oom_score: i16,
 }
 
 impl ProcessSpec {
@@ -184,6 +379,8 @@ pub enum Response {
     Processes(Bounded<ProcessInfo, PROCESSES_MAX>),
     /// To `List`.
     Jails(Bounded<JailInfo, LIST_ITEMS_MAX>),
+    /// To `Usage`.
+    Usage(Box<Usage>),
 }
 
 /// One process, for `docker top`.

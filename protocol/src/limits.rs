@@ -68,3 +68,18 @@ pub const CAPABILITIES_MAX: usize = 64;
 
 /// Bind source roots in the mount helper's policy: an administrator lists a handful.
 pub const POLICY_PATHS_MAX: usize = 64;
+
+/// Kernel settings (`--sysctl`) of one jail: people set a handful.
+pub const SYSCTLS_MAX: usize = 32;
+
+/// Longest list of processors, in bytes: the worst list of every second one of 256 fits.
+pub const CPU_LIST_BYTES_MAX: usize = 512;
+
+/// Rates of single block devices in one request, and block devices in one answer.
+pub const THROTTLES_MAX: usize = 32;
+
+/// Memory counters in one answer: Linux has some 60.
+pub const COUNTERS_MAX: usize = 96;
+
+/// Interfaces in one answer: one for each network a container joins.
+pub const INTERFACES_SHOWN_MAX: usize = 32;

@@ -63,6 +63,13 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
                 ..Done::default()
             })
         }
+        Request::Pause { jail } => host.pause(&jail).map(|()| Done::default()),
+        Request::Resume { jail } => host.resume(&jail).map(|()| Done::default()),
+        Request::Limit { jail, limits } => host.limit(&jail, &limits).map(|()| Done::default()),
+        Request::Usage { jail } => Ok(Done {
+            block: block(&host.usage(&jail)?)?,
+            ..Done::default()
+        }),
         Request::List { after } => {
             let jails = host.list(after.as_ref())?;
             Ok(Done {
@@ -90,7 +97,11 @@ pub(crate) fn descriptors(request: &Request) -> usize {
         | Request::Signal { .. }
         | Request::Remove { .. }
         | Request::Processes { .. }
-        | Request::List { .. } => 0,
+        | Request::List { .. }
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Limit { .. }
+        | Request::Usage { .. } => 0,
     }
 }
 

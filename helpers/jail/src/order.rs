@@ -1,10 +1,12 @@
 //! How a request travels from the front to the hand, and from the hand to a waiting first process, as a fixed-size order.
 //!
 //! Reading an order back goes through the same checked names as reading a frame, so a hand whose front was taken over
-//! still sees only good names. Whether the request is allowed is [`crate::policy`]'s to say, once more.
+//! still sees only good names. Whether the request is allowed is [`crate::policy`]'s to say, once more. Lists of numbers
+//! and short texts (limits, kernel settings) travel as the protocol encodes them, in the block, where their types bound them.
 
 use crate::policy::argument_bytes;
 use helper_runtime::order::{BadOrder, Order};
+use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::jail::{JailSpec, Network, ProcessSpec, Request, Rlimit, Role, SignalTarget, Stdio};
 use protocol::limits::{ARGUMENT_BLOCK_BYTES_MAX, ARGUMENTS_MAX};
 use protocol::mount::{Access, Flavour};
@@ -18,6 +20,10 @@ const SIGNAL: u32 = 4;
 const REMOVE: u32 = 5;
 const PROCESSES: u32 = 6;
 const LIST: u32 = 7;
+const PAUSE: u32 = 8;
+const RESUME: u32 = 9;
+const LIMIT: u32 = 10;
+const USAGE: u32 = 11;
 
 /// Text 0 of every order: the jail's name; for a listing the name after which it begins, or nothing.
 const JAIL: usize = 0;
@@ -65,7 +71,23 @@ fn fill(request: &Request) -> Fit<Order> {
         Request::Processes { jail } => named(PROCESSES, jail),
         Request::List { after: Some(jail) } => named(LIST, jail),
         Request::List { after: None } => Ok(Order::new(LIST)),
+        Request::Pause { jail } => named(PAUSE, jail),
+        Request::Resume { jail } => named(RESUME, jail),
+        Request::Limit { jail, limits } => {
+            let mut order = named(LIMIT, jail)?;
+            order.set_block(encoded(&**limits)?)?;
+            Ok(order)
+        }
+        Request::Usage { jail } => named(USAGE, jail),
     }
+}
+
+fn encoded(list: &impl Encode) -> Fit<Vec<u8>> {
+    encode(list).map_err(|_| BadOrder("a list does not fit an order"))
+}
+
+fn decoded<T: Decode<()>>(block: &[u8]) -> Fit<T> {
+    decode(block).map_err(|_| BadOrder("a list that cannot be read"))
 }
 
 fn named(operation: u32, jail: &JailName) -> Fit<Order> {
@@ -91,6 +113,7 @@ fn fill_create(spec: &JailSpec) -> Fit<Order> {
         Flavour::Linux => 1,
     };
     order.numbers[3] = spec.shm_bytes;
+    order.set_block(encoded(&spec.sysctls)?)?;
     Ok(order)
 }
 
@@ -105,7 +128,7 @@ fn fill_launch(mut order: Order, process: &ProcessSpec) -> Fit<Order> {
         Stdio::Pipes => (0, 0, 0),
         Stdio::Terminal { rows, columns } => (1, rows, columns),
     };
-    order.numbers[..10].copy_from_slice(&[
+    order.numbers[..12].copy_from_slice(&[
         match process.role {
             Role::First => 0,
             Role::Further => 1,
@@ -119,6 +142,8 @@ fn fill_launch(mut order: Order, process: &ProcessSpec) -> Fit<Order> {
         u64::from(columns),
         capability_mask(process)?,
         u64::from(process.no_new_privileges),
+        u64::from(process.init),
+        i64::from(process.oom_score).cast_unsigned(),
     ]);
     let size = argument_bytes(process);
     if size > ARGUMENT_BLOCK_BYTES_MAX {
@@ -164,6 +189,13 @@ fn parse(order: &Order) -> Fit<Request> {
         PROCESSES => Ok(Request::Processes { jail: jail()? }),
         LIST if order.text(JAIL)?.is_empty() => Ok(Request::List { after: None }),
         LIST => Ok(Request::List { after: Some(jail()?) }),
+        PAUSE => Ok(Request::Pause { jail: jail()? }),
+        RESUME => Ok(Request::Resume { jail: jail()? }),
+        LIMIT => Ok(Request::Limit {
+            jail: jail()?,
+            limits: decoded(order.block())?,
+        }),
+        USAGE => Ok(Request::Usage { jail: jail()? }),
         _ => Err(BadOrder("no such operation")),
     }
 }
@@ -177,6 +209,7 @@ fn parse_create(order: &Order, jail: JailName) -> Fit<JailSpec> {
         root_access: choose(order.numbers[1], [Access::ReadWrite, Access::ReadOnly])?,
         flavour: choose(order.numbers[2], [Flavour::Native, Flavour::Linux])?,
         shm_bytes: order.numbers[3],
+        sysctls: decoded(order.block())?,
     })
 }
 
@@ -192,6 +225,8 @@ fn parse_launch(order: &Order) -> Fit<ProcessSpec> {
         columns,
         capabilities,
         no_new_privileges,
+        init,
+        oom_score,
         ..,
     ] = order.numbers;
     let mut texts = parse_block(order.block())?;
@@ -221,6 +256,8 @@ fn parse_launch(order: &Order) -> Fit<ProcessSpec> {
         )?,
         capabilities: bounded((0..64).filter(|bit| capabilities & (1 << bit) != 0).collect())?,
         no_new_privileges: choose(no_new_privileges, [false, true])?,
+        init: choose(init, [false, true])?,
+        oom_score: i16::try_from(oom_score.cast_signed()).map_err(|_| BadOrder("number out of range"))?,
     })
 }
 
@@ -274,8 +311,9 @@ fn bounded<T, const MAX: usize>(items: Vec<T>) -> Fit<Bounded<T, MAX>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::tests::{jail, process};
+    use crate::policy::tests::{jail, limits, process};
     use helper_runtime::order::FIXED_BYTES;
+    use protocol::jail::Sysctl;
 
     fn every_request() -> Vec<Request> {
         let name = || JailName::new("j1").unwrap();
@@ -295,6 +333,11 @@ mod tests {
                 flavour: Flavour::Linux,
                 hostname: HostName::new("").unwrap(),
                 shm_bytes: u64::MAX,
+                sysctls: Bounded::new(vec![Sysctl {
+                    name: Label::new("net.core.somaxconn").unwrap(),
+                    value: Text::new("64").unwrap(),
+                }])
+                .unwrap(),
                 ..jail()
             })),
             Request::OpenNetwork { jail: name() },
@@ -307,6 +350,8 @@ mod tests {
                 process.rlimits = Bounded::default();
                 process.capabilities = Bounded::new(vec![63]).unwrap();
                 process.no_new_privileges = false;
+                process.init = true;
+                process.oom_score = -1000;
             }),
             Request::Signal {
                 jail: name(),
@@ -322,6 +367,13 @@ mod tests {
             Request::Processes { jail: name() },
             Request::List { after: Some(name()) },
             Request::List { after: None },
+            Request::Pause { jail: name() },
+            Request::Resume { jail: name() },
+            Request::Limit {
+                jail: name(),
+                limits: Box::new(limits()),
+            },
+            Request::Usage { jail: name() },
         ]
     }
 

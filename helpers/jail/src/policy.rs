@@ -1,7 +1,7 @@
 //! What the administrator's policy allows, and what can be asked at all. Pure; the front and the hand both ask it.
 
 use crate::host;
-use protocol::jail::{JailSpec, Network, ProcessSpec, Request};
+use protocol::jail::{JailSpec, Limits, Network, ProcessSpec, Request, UNLIMITED};
 use protocol::limits::ARGUMENT_BLOCK_BYTES_MAX;
 use protocol::policy::JailPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -25,10 +25,14 @@ pub(crate) fn judge(policy: &JailPolicy, request: &Request) -> Answer<()> {
             target: _,
             signal,
         } => judge_signal(*signal),
+        Request::Limit { jail: _, limits } => judge_limits(limits),
         Request::OpenNetwork { jail: _ }
         | Request::Remove { jail: _ }
         | Request::Processes { jail: _ }
-        | Request::List { after: _ } => Ok(()),
+        | Request::List { after: _ }
+        | Request::Pause { jail: _ }
+        | Request::Resume { jail: _ }
+        | Request::Usage { jail: _ } => Ok(()),
     }
 }
 
@@ -40,6 +44,27 @@ fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
         return bad("size of /dev/shm");
     }
     host::judge_jail(spec)
+}
+
+/// What would be written into the host's own files must be plain numbers and lists of them.
+fn judge_limits(limits: &Limits) -> Answer<()> {
+    let fits = |list: &str| list.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'-');
+    if !fits(limits.cpus.as_str()) || !fits(limits.memory_nodes.as_str()) {
+        return bad("list of processors");
+    }
+    let zero = [
+        limits.memory_bytes,
+        limits.cpu_quota_us,
+        limits.cpu_period_us,
+        limits.processes,
+    ];
+    if zero.contains(&0)
+        || limits.cpu_period_us == UNLIMITED
+        || limits.memory_swap_bytes < limits.memory_bytes
+    {
+        return bad("limit out of range");
+    }
+    host::judge_limits(limits)
 }
 
 fn judge_process(policy: &JailPolicy, process: &ProcessSpec) -> Answer<()> {
@@ -108,7 +133,7 @@ fn bad(why: &str) -> Answer<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::jail::{Rlimit, Role, SignalTarget, Stdio};
+    use protocol::jail::{Rlimit, Role, SignalTarget, Stdio, Throttle, Throttled};
     use protocol::mount::{Access, Flavour};
     use protocol::names::{Bounded, HostName, HostPath, JailName, Label, MountName, Text};
 
@@ -132,6 +157,22 @@ pub(crate) mod tests {
             root_access: Access::ReadWrite,
             flavour: Flavour::Native,
             shm_bytes: 65_536,
+            sysctls: Bounded::default(),
+        }
+    }
+
+    pub(crate) fn limits() -> Limits {
+        Limits {
+            memory_bytes: 1 << 24,
+            cpus: Text::new("0-1,3").unwrap(),
+            throttles: Bounded::new(vec![Throttle {
+                what: Throttled::Reads,
+                major: 8,
+                minor: 0,
+                rate: 9,
+            }])
+            .unwrap(),
+            ..Limits::default()
         }
     }
 
@@ -158,6 +199,8 @@ pub(crate) mod tests {
             .unwrap(),
             capabilities: Bounded::new(ProcessSpec::DEFAULT_CAPABILITIES.to_vec()).unwrap(),
             no_new_privileges: true,
+            init: false,
+            oom_score: 500,
         }
     }
 
@@ -250,6 +293,29 @@ pub(crate) mod tests {
             p.rlimits = Bounded::new(vec![limit]).unwrap();
         };
         assert_eq!(launch(unknown), Some(ErrorCode::Unsupported));
+    }
+
+    #[test]
+    fn what_would_be_written_into_the_hosts_files_is_numbers() {
+        let judged = |change: fn(&mut Limits)| {
+            let mut limits = limits();
+            change(&mut limits);
+            let request = Request::Limit {
+                jail: JailName::new("j1").unwrap(),
+                limits: Box::new(limits),
+            };
+            judge(&policy(), &request).err().map(|e| e.code)
+        };
+        assert_eq!(
+            judged(|l| l.cpus = Text::new("0\n1").unwrap()),
+            Some(ErrorCode::BadContent)
+        );
+        assert_eq!(
+            judged(|l| l.memory_nodes = Text::new("../x").unwrap()),
+            Some(ErrorCode::BadContent)
+        );
+        assert_eq!(judged(|l| l.memory_bytes = 0), Some(ErrorCode::BadContent));
+        assert_eq!(judged(|l| l.memory_swap_bytes = 1), Some(ErrorCode::BadContent));
     }
 
     #[test]

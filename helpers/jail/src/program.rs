@@ -77,6 +77,7 @@ fn prepare(process: &ProcessSpec, streams: Vec<OwnedFd>, given_back: &mut Vec<Ow
         }
     }
     drop(streams);
+    host::set_oom_score(process.oom_score).map_err(failed("oom score"))?;
     process.rlimits.as_slice().iter().try_for_each(limit)?;
     enter_directory(process)?;
     let path = find(process)?;

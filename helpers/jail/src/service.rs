@@ -57,6 +57,10 @@ impl Service for Front {
             Request::Remove { jail } => ("remove", jail.to_string()),
             Request::Processes { jail } => ("processes", jail.to_string()),
             Request::List { after: _ } => ("list", String::new()),
+            Request::Pause { jail } => ("pause", jail.to_string()),
+            Request::Resume { jail } => ("resume", jail.to_string()),
+            Request::Limit { jail, limits: _ } => ("limit", jail.to_string()),
+            Request::Usage { jail } => ("usage", jail.to_string()),
         }
     }
 
@@ -68,7 +72,13 @@ impl Service for Front {
         let response = match request {
             Request::Create(_) => Response::Created { jid: id(values[0])? },
             Request::Launch { .. } => Response::Launched { pid: id(values[0])? },
-            Request::OpenNetwork { .. } | Request::Signal { .. } | Request::Remove { .. } => Response::Done,
+            Request::OpenNetwork { .. }
+            | Request::Signal { .. }
+            | Request::Remove { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. }
+            | Request::Limit { .. } => Response::Done,
+            Request::Usage { .. } => Response::Usage(listed(&block)?),
             Request::Processes { .. } => Response::Processes(listed(&block)?),
             Request::List { .. } => Response::Jails(listed(&block)?),
         };

@@ -2,8 +2,8 @@
 
 use super::{label, list, message, mount_name, text};
 use protocol::jail::{
-    JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Request, Response, Rlimit, Role, SignalTarget,
-    Stdio,
+    BlockUse, Counter, InterfaceUse, JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Request,
+    Response, Rlimit, Role, SignalTarget, Stdio, Sysctl, Throttle, Throttled, Usage,
 };
 use protocol::mount::{Access, Flavour};
 use protocol::names::{HostName, JailName};
@@ -17,6 +17,7 @@ message!(Request, "jail::Request" {
         root_access: Access::ReadOnly,
         flavour: Flavour::Linux,
         shm_bytes: 64 << 20,
+        sysctls: list([Sysctl { name: label("net.core.somaxconn"), value: text("128") }]),
     })),
     OpenNetwork => Self::OpenNetwork { jail: jail() },
     Launch => Self::Launch { jail: jail(), process: Box::new(process()) },
@@ -24,6 +25,17 @@ message!(Request, "jail::Request" {
     Remove => Self::Remove { jail: jail() },
     Processes => Self::Processes { jail: jail() },
     List => Self::List { after: None },
+    Pause => Self::Pause { jail: jail() },
+    Resume => Self::Resume { jail: jail() },
+    Limit => Self::Limit { jail: jail(), limits: Box::new(limits()) },
+    Usage => Self::Usage { jail: jail() },
+});
+
+message!(Throttled, "jail::Throttled" {
+    ReadBytes => Self::ReadBytes,
+    WriteBytes => Self::WriteBytes,
+    Reads => Self::Reads,
+    Writes => Self::Writes,
 });
 
 message!(Network, "jail::Network" {
@@ -60,7 +72,44 @@ message!(Response, "jail::Response" {
         command: text("sh -c 'echo grüße'"),
     }])),
     Jails => Self::Jails(list([JailInfo { jail: jail(), jid: -1 }])),
+    Usage => Self::Usage(Box::new(usage())),
 });
+
+fn limits() -> Limits {
+    Limits {
+        memory_bytes: 64 << 20,
+        cpus: text("0-2,4"),
+        throttles: list([Throttle {
+            what: Throttled::WriteBytes,
+            major: 8,
+            minor: 16,
+            rate: 1 << 20,
+        }]),
+        ..Limits::default()
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        cpu_ns: 7_000_000,
+        memory_bytes: 4096,
+        memory_counters: list([Counter {
+            name: label("inactive_file"),
+            value: 12,
+        }]),
+        block: list([BlockUse {
+            major: 8,
+            read_bytes: 512,
+            reads: 1,
+            ..BlockUse::default()
+        }]),
+        interfaces: list([InterfaceUse {
+            name: label("eth0"),
+            counts: [1, 2, 3, 4, 5, 6, 7, 8],
+        }]),
+        ..Usage::default()
+    }
+}
 
 fn jail() -> JailName {
     JailName::new("c1").expect("sample jail name")
@@ -86,5 +135,7 @@ fn process() -> ProcessSpec {
         }]),
         capabilities: list(ProcessSpec::DEFAULT_CAPABILITIES),
         no_new_privileges: true,
+        init: true,
+        oom_score: -7,
     }
 }

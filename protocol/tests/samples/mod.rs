@@ -74,6 +74,7 @@ pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<protocol::jail::Role>();
     visitor.visit::<protocol::jail::Stdio>();
     visitor.visit::<protocol::jail::SignalTarget>();
+    visitor.visit::<protocol::jail::Throttled>();
     visitor.visit::<protocol::jail::Response>();
     visitor.visit::<protocol::net::Request>();
     visitor.visit::<protocol::net::Transport>();

@@ -10,8 +10,9 @@ use std::os::fd::AsFd;
 ///
 /// `SYS_ADMIN` makes and enters namespaces and mounts inside them; `SYS_CHROOT` enters a mount namespace; `SYS_PTRACE`
 /// reads the namespaces of other users' processes; `KILL` signals those; `SETUID`, `SETGID`, `SETPCAP` become the
-/// container's user; `CHOWN` gives that user its streams; `DAC_OVERRIDE` makes working directories; `MKNOD` the devices.
-const HAND: [Capability; 10] = [
+/// container's user; `CHOWN` gives that user its streams; `DAC_OVERRIDE` makes working directories; `MKNOD` the devices;
+/// `SYS_RESOURCE` raises a container's own limits above the helper's.
+const HAND: [Capability; 11] = [
     Capability::CAP_SYS_ADMIN,
     Capability::CAP_SYS_CHROOT,
     Capability::CAP_SYS_PTRACE,
@@ -22,6 +23,7 @@ const HAND: [Capability; 10] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
     Capability::CAP_MKNOD,
+    Capability::CAP_SYS_RESOURCE,
 ];
 
 /// Confines the front: nobody, without capabilities, without paths, with the system calls of a server on one socket.

@@ -1,7 +1,8 @@
 //! Making a jail, and starting its first process.
 
+use super::groups::{Group, Groups};
 use super::records::{Identity, Record, Records, is_nobody};
-use super::{Launched, mounts, processes, sys, watch};
+use super::{Launched, init, mounts, processes, sys, watch};
 use crate::report::{self, Report};
 use crate::{order, program};
 use helper_runtime::order::Order;
@@ -22,7 +23,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// `AlreadyExists` if there is a jail of that name, also one whose first process has ended.
-pub(super) fn create(records: &Records, spec: &JailSpec, root: &Path) -> Answer<i32> {
+pub(super) fn create(records: &Records, groups: &Groups, spec: &JailSpec, root: &Path) -> Answer<i32> {
     let failed = |error: Error| HelperError::system("create", &error);
     if records.read(&spec.jail).map_err(failed)?.is_some() {
         return Err(HelperError::new(
@@ -31,7 +32,10 @@ pub(super) fn create(records: &Records, spec: &JailSpec, root: &Path) -> Answer<
         ));
     }
     let (news, report) = report::open().map_err(failed)?;
+    let group = groups.of(spec.jail.as_str());
+    group.create().map_err(failed)?;
     let watcher = Watcher {
+        group: &group,
         listener: records.listen(&spec.jail).map_err(failed)?,
         records: records.try_clone().map_err(failed)?,
         report,
@@ -57,6 +61,7 @@ pub(super) fn create(records: &Records, spec: &JailSpec, root: &Path) -> Answer<
         if let Some(record) = records.read(&spec.jail).map_err(failed)? {
             watch::end(&record)?;
         }
+        group.remove().map_err(failed)?;
         records.forget(&spec.jail).map_err(failed)?;
     }
     created
@@ -64,6 +69,7 @@ pub(super) fn create(records: &Records, spec: &JailSpec, root: &Path) -> Answer<
 
 /// The process that is going to be the first one's parent.
 struct Watcher<'a> {
+    group: &'a Group<'a>,
     listener: OwnedFd,
     records: Records,
     report: Report,
@@ -112,6 +118,7 @@ impl Watcher<'_> {
         };
         let keep = first.descriptors();
         let pid = sys::spawn(sys::JAIL | network, &keep, move || first.live())?;
+        self.group.enter(pid)?;
         let record = Record {
             first: Identity {
                 pid,
@@ -169,22 +176,24 @@ impl First<'_> {
             return 1;
         }
         drop((go, report));
-        wait_for_program(&listener, exit)
+        wait_for_program(listener, exit)
     }
 }
 
 fn set_up(spec: &JailSpec, root: &Path) -> Answer<()> {
     let failed = |step| move |errno: rustix::io::Errno| HelperError::system(step, &errno.into());
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("dumpable"))?;
+    // Only now: what a control group namespace shows as its root is the group that its maker is in.
+    sys::leave_control_groups().map_err(|e| HelperError::system("control group namespace", &e))?;
     mounts::enter_root(spec, root)?;
     rustix::system::sethostname(spec.hostname.as_str().as_bytes()).map_err(failed("host name"))
 }
 
 /// Serves connections until one brings the program to become. A hand that was killed while it sent the order is replaced by
 /// one that sends it again.
-fn wait_for_program(listener: &OwnedFd, exit: OwnedFd) -> i32 {
+fn wait_for_program(listener: OwnedFd, exit: OwnedFd) -> i32 {
     loop {
-        let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC) else {
+        let Ok(connection) = accept_with(&listener, SocketFlags::CLOEXEC) else {
             return 1;
         };
         let Ok(Some(frame)) = receive_frame(&connection) else {
@@ -196,7 +205,12 @@ fn wait_for_program(listener: &OwnedFd, exit: OwnedFd) -> i32 {
             .and_then(|order| order::read(&order));
         match request {
             Ok(Request::Launch { jail: _, process }) if process.role == Role::First => {
-                return program::run(&process, frame.fds, vec![exit], &report);
+                drop(listener);
+                return if process.init {
+                    init::run(&process, frame.fds, exit, report)
+                } else {
+                    program::run(&process, frame.fds, vec![exit], &report)
+                };
             }
             Ok(_) => report.failed(HelperError::new(
                 ErrorCode::BadContent,

@@ -1,5 +1,6 @@
 //! What is done inside a jail that exists: further processes, and a socket in its network.
 
+use super::groups::Group;
 use super::processes::Process;
 use super::{Launched, identity, sys, watch};
 use crate::program;
@@ -13,7 +14,12 @@ use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Starts a further process in the jail of a first one.
-pub(super) fn launch(first: &Process, process: &ProcessSpec, streams: Vec<OwnedFd>) -> Answer<Launched> {
+pub(super) fn launch(
+    first: &Process,
+    group: &Group<'_>,
+    process: &ProcessSpec,
+    streams: Vec<OwnedFd>,
+) -> Answer<Launched> {
     let failed = |error: Error| HelperError::system("enter", &error);
     let (news, report) = report::open().map_err(failed)?;
     let (exit, tell_exit) = watch::exit_descriptor().map_err(failed)?;
@@ -24,6 +30,7 @@ pub(super) fn launch(first: &Process, process: &ProcessSpec, streams: Vec<OwnedF
         .collect();
     let entrant = Entrant {
         first,
+        group,
         process,
         streams,
         report,
@@ -41,6 +48,7 @@ pub(super) fn launch(first: &Process, process: &ProcessSpec, streams: Vec<OwnedF
 /// A process on its way into a jail.
 struct Entrant<'a> {
     first: &'a Process,
+    group: &'a Group<'a>,
     process: &'a ProcessSpec,
     streams: Vec<OwnedFd>,
     report: Report,
@@ -71,6 +79,8 @@ impl Entrant<'_> {
         // From its first moment inside, the process can be seen there; it must not be readable or traceable, nor hold
         // more than it needs to become the program.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        self.group
+            .enter(rustix::process::getpid().as_raw_nonzero().get())?;
         let all = ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::CONTROL_GROUP
             | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
@@ -81,6 +91,7 @@ impl Entrant<'_> {
         identity::keep_only_what_starting_needs(self.process)?;
         let Entrant {
             first: _,
+            group: _,
             process,
             streams,
             report,

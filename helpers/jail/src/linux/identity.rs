@@ -15,12 +15,13 @@ use std::io::{Error, Result};
 use std::os::fd::OwnedFd;
 
 /// What a process needs between entering the jail and becoming its program: to own its streams, reach its working
-/// directory, and change user, group and capabilities.
+/// directory, raise its own limits, and change user, group and capabilities.
 const STARTING: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETPCAP);
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::SYS_RESOURCE);
 
 /// Numbers that the kernel has for capabilities: the sets are 64 bits wide.
 const CAPABILITY_NUMBERS: u32 = 64;
@@ -28,7 +29,8 @@ const CAPABILITY_NUMBERS: u32 = 64;
 /// Gives up what neither the program may have nor its start needs.
 pub(super) fn keep_only_what_starting_needs(process: &ProcessSpec) -> Result<()> {
     let kept = allowed(process)? | STARTING;
-    hold(kept)
+    // A host may withhold one from the helper; what needs it fails then by itself.
+    hold(kept & rustix::thread::capabilities(None)?.permitted)
 }
 
 /// Becomes the process's user with the process's capabilities, as Docker has it: root holds the list, any other user
@@ -83,6 +85,15 @@ pub(crate) fn give_stream(stream: &OwnedFd, uid: u32) -> Result<()> {
         fchown(stream, Some(Uid::from_raw(uid)), None)?;
     }
     Ok(())
+}
+
+/// Sets how gladly the kernel kills this process when memory runs out; the launcher's own score is not the container's.
+pub(crate) fn set_oom_score(score: i16) -> Result<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    if std::fs::read_to_string(FILE)?.trim() == score.to_string() {
+        return Ok(());
+    }
+    std::fs::write(FILE, score.to_string())
 }
 
 /// A terminal in the jail's own devpts: master and slave. The first process's is its console, too.

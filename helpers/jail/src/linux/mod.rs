@@ -13,20 +13,26 @@
 mod confinement;
 mod create;
 mod enter;
+mod groups;
 mod identity;
+mod init;
 mod mounts;
 mod processes;
 mod pseudo;
 mod records;
 mod sys;
+mod sysctls;
 mod watch;
 
-pub(crate) use identity::{assume_identity, give_stream, open_terminal};
+pub(crate) use identity::{assume_identity, give_stream, open_terminal, set_oom_score};
 pub(crate) use sys::{leave_the_programs_file, reset_signal};
 
+use groups::{Group, Groups};
 use processes::Process;
 use protocol::handshake::{HostFacts, HostOs};
-use protocol::jail::{JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Role, SignalTarget};
+use protocol::jail::{
+    JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
+};
 use protocol::mount::Flavour;
 use protocol::names::{HostPath, JailName, Label, Text};
 use protocol::policy::JailPolicy;
@@ -49,6 +55,7 @@ pub(crate) const SIGNAL_MAX: u8 = 64;
 pub(crate) struct Host {
     mount_root: HostPath,
     records: Records,
+    groups: Groups,
 }
 
 /// A process that runs.
@@ -63,19 +70,20 @@ pub(crate) struct Launched {
 /// What the daemon is told of this host.
 pub(crate) fn facts() -> Result<HostFacts> {
     let system = rustix::system::uname();
+    let groups = Groups::open(std::fs::File::open("/")?)?;
     Ok(HostFacts {
         os: HostOs::Linux,
         release: Label::new(system.release().to_string_lossy()).map_err(Error::other)?,
         backend: Text::cut("namespaces"),
         runs_linux: true,
-        enforces_limits: false,
+        enforces_limits: groups.enforce_limits(),
     })
 }
 
 /// Whether this host can make such a jail.
 pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
     match spec.flavour {
-        Flavour::Native => Ok(()),
+        Flavour::Native => sysctls::judge(spec),
         Flavour::Linux => Err(HelperError::new(
             ErrorCode::Unsupported,
             "this host's own kind is Linux",
@@ -83,8 +91,20 @@ pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
     }
 }
 
-/// Whether this host can run such a process: it knows every capability and limit, so the policy alone decides.
-pub(crate) fn judge_process(_process: &ProcessSpec) -> Answer<()> {
+/// Whether this host can run such a process: it knows every capability and limit, so the policy alone decides. Nothing of a
+/// container's is spared before the host's own when memory runs out.
+pub(crate) fn judge_process(process: &ProcessSpec) -> Answer<()> {
+    match process.oom_score {
+        0..=1000 => Ok(()),
+        _ => Err(HelperError::new(
+            ErrorCode::Refused,
+            "the policy allows no --oom-score-adj below 0 or above 1000",
+        )),
+    }
+}
+
+/// Whether this host can set such limits is found out when they are set.
+pub(crate) fn judge_limits(_limits: &Limits) -> Answer<()> {
     Ok(())
 }
 
@@ -118,6 +138,7 @@ impl Host {
         let records = Records::open(policy.record_dir.as_str())?;
         Ok(Host {
             mount_root: policy.mount_root.clone(),
+            groups: Groups::open(&records)?,
             records,
         })
     }
@@ -134,7 +155,35 @@ impl Host {
             }
             Err(error) => return Err(HelperError::system(format!("mount point {}", spec.root), &error)),
         }
-        create::create(&self.records, spec, root.as_ref())
+        create::create(&self.records, &self.groups, spec, root.as_ref())
+    }
+
+    fn group(&self, jail: &JailName) -> Group<'_> {
+        self.groups.of(jail.as_str())
+    }
+
+    pub(crate) fn pause(&self, jail: &JailName) -> Answer<()> {
+        self.running(jail)?;
+        self.group(jail).freeze(true)
+    }
+
+    pub(crate) fn resume(&self, jail: &JailName) -> Answer<()> {
+        self.running(jail)?;
+        self.group(jail).freeze(false)
+    }
+
+    pub(crate) fn limit(&self, jail: &JailName, limits: &Limits) -> Answer<()> {
+        self.record(jail)?;
+        self.group(jail).limit(limits)
+    }
+
+    pub(crate) fn usage(&self, jail: &JailName) -> Answer<Usage> {
+        let record = self.record(jail)?;
+        let has_network = record.network == Network::Own && self.first(&record)?.is_some();
+        let first = has_network.then_some(record.first.pid);
+        self.group(jail)
+            .usage(first)
+            .map_err(|e| HelperError::system("usage", &e))
     }
 
     pub(crate) fn open_network(&self, jail: &JailName) -> Answer<Vec<OwnedFd>> {
@@ -155,6 +204,13 @@ impl Host {
         fds: Vec<OwnedFd>,
     ) -> Answer<Launched> {
         let (record, first) = self.running(jail)?;
+        let group = self.group(jail);
+        if group
+            .is_frozen()
+            .map_err(|e| HelperError::system("freezer", &e))?
+        {
+            return Err(HelperError::new(ErrorCode::Busy, "the jail is paused"));
+        }
         if !identity::can_be_given(process).map_err(|e| HelperError::system("capabilities", &e))? {
             return Err(HelperError::new(
                 ErrorCode::Unsupported,
@@ -174,7 +230,7 @@ impl Host {
                     "the jail's first process was not started yet",
                 ))
             }
-            Role::Further => enter::launch(&first, process, fds),
+            Role::Further => enter::launch(&first, &group, process, fds),
         }
     }
 
@@ -191,9 +247,15 @@ impl Host {
 
     pub(crate) fn remove(&self, jail: &JailName) -> Answer<()> {
         let failed = |error: Error| HelperError::system("remove", &error);
+        let group = self.group(jail);
+        // Version 1 holds back even those that are killed.
+        if group.is_frozen().map_err(failed)? {
+            group.freeze(false)?;
+        }
         if let Some(record) = self.records.read(jail).map_err(failed)? {
             watch::end(&record)?;
         }
+        group.remove().map_err(failed)?;
         self.records.forget(jail).map_err(failed)
     }
 

@@ -1,6 +1,6 @@
 //! The first process's mount namespace: the container's tree as its only root.
 
-use super::pseudo;
+use super::{pseudo, sysctls};
 use protocol::jail::{JailSpec, Network};
 use protocol::mount::Access;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -36,6 +36,7 @@ pub(super) fn enter_root(spec: &JailSpec, root: &Path) -> Answer<()> {
     if spec.network == Network::Own {
         open_ports_and_ping()?;
     }
+    sysctls::set(spec)?;
     pseudo::restrict()?;
     match spec.root_access {
         Access::ReadWrite => Ok(()),

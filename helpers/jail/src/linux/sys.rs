@@ -14,9 +14,9 @@ pub(super) type CloneFlags = libc::c_int;
 
 /// The child's parent is the caller's parent.
 pub(super) const SIBLING: CloneFlags = libc::CLONE_PARENT;
-/// A jail's namespaces beside its network.
+/// A jail's namespaces beside its network and its control groups.
 pub(super) const JAIL: CloneFlags =
-    libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
+    libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
 /// A network of its own.
 pub(super) const NETWORK: CloneFlags = libc::CLONE_NEWNET;
 
@@ -42,6 +42,44 @@ pub(super) fn spawn(flags: CloneFlags, keep: &[RawFd], body: impl FnOnce() -> i3
         0 => live(keep, body),
         pid => i32::try_from(pid).map_err(Error::other),
     }
+}
+
+/// Makes the group that this process is in the root of what it and its children see of control groups.
+pub(super) fn leave_control_groups() -> Result<()> {
+    // SAFETY: a plain integer; no memory or descriptors are shared anew.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) })
+}
+
+/// Blocks every signal that can be, so that [`next_signal`] gets them.
+pub(super) fn block_signals() -> Result<()> {
+    let all = full_set()?;
+    // SAFETY: the set is initialised; a null pointer asks for no copy of the old one.
+    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()) })
+}
+
+/// Waits for the next blocked signal.
+pub(super) fn next_signal() -> Result<libc::c_int> {
+    let all = full_set()?;
+    // SAFETY: the set is initialised; a null pointer asks for no details.
+    match unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) } {
+        -1 => Err(Error::last_os_error()),
+        signal => Ok(signal),
+    }
+}
+
+fn full_set() -> Result<libc::sigset_t> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the pointer is to writable memory of the right type.
+    check(unsafe { libc::sigfillset(set.as_mut_ptr()) })?;
+    // SAFETY: sigfillset initialised it.
+    Ok(unsafe { set.assume_init() })
+}
+
+/// Sends any signal to a process that is this one's child and not waited for yet.
+pub(super) fn pass_on(child: libc::pid_t, signal: libc::c_int) {
+    // A child that has ended needs no signal; its end is the next thing to be seen.
+    // SAFETY: plain integers.
+    unsafe { libc::kill(child, signal) };
 }
 
 /// Has the kernel forget children at their end.

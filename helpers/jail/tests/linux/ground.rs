@@ -283,6 +283,7 @@ pub(crate) fn spec(name: &str) -> JailSpec {
         root_access: Access::ReadWrite,
         flavour: Flavour::Native,
         shm_bytes: 1 << 20,
+        sysctls: Bounded::default(),
     }
 }
 
@@ -299,6 +300,8 @@ pub(crate) fn first(argv: &[&str]) -> ProcessSpec {
         rlimits: Bounded::default(),
         capabilities: Bounded::new(ProcessSpec::DEFAULT_CAPABILITIES.to_vec()).unwrap(),
         no_new_privileges: false,
+        init: false,
+        oom_score: 0,
     }
 }
 

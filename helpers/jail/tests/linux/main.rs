@@ -8,6 +8,7 @@
 
 mod confinement;
 mod ground;
+mod groups;
 mod lifetimes;
 mod processes;
 mod roots;
