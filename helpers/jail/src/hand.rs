@@ -4,11 +4,12 @@
 //! what it decoded: what this file lets through is the most that a hostile daemon can have.
 
 use crate::host::Host;
+use crate::policy::fail;
 use crate::{order, policy};
 use helper_runtime::order::Order;
 use helper_runtime::pair::{ANSWER_BLOCK_BYTES_MAX, Done, Orders};
 use protocol::codec::{Encode, encode};
-use protocol::jail::{ProcessInfo, ProcessSpec, Request, Stdio};
+use protocol::jail::{ProcessInfo, Request, Stdio};
 use protocol::limits::{LIST_ITEMS_MAX, PROCESSES_MAX};
 use protocol::names::Bounded;
 use protocol::policy::JailPolicy;
@@ -41,10 +42,10 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
     let request = order::read(order)?;
     policy::judge(policy, &request)?;
     if fds.len() != descriptors(&request) {
-        return Err(HelperError::new(
+        return fail(
             ErrorCode::BadDescriptors,
             "wrong number of descriptors in an order",
-        ));
+        );
     }
     match request {
         Request::Create(spec) => host.create(&spec).map(number),
@@ -56,26 +57,14 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
             host.signal(&jail, target, signal).map(|()| Done::default())
         }
         Request::Remove { jail } => host.remove(&jail).map(|()| Done::default()),
-        Request::Processes { jail } => {
-            let processes = host.processes(&jail)?;
-            Ok(Done {
-                block: listing(processes)?,
-                ..Done::default()
-            })
-        }
+        Request::Processes { jail } => listing(host.processes(&jail)?).map(with_block),
         Request::Pause { jail } => host.pause(&jail).map(|()| Done::default()),
         Request::Resume { jail } => host.resume(&jail).map(|()| Done::default()),
         Request::Limit { jail, limits } => host.limit(&jail, &limits).map(|()| Done::default()),
-        Request::Usage { jail } => Ok(Done {
-            block: block(&host.usage(&jail)?)?,
-            ..Done::default()
-        }),
+        Request::Usage { jail } => block(&host.usage(&jail)?).map(with_block),
         Request::List { after } => {
             let jails = host.list(after.as_ref())?;
-            Ok(Done {
-                block: block(&Bounded::<_, LIST_ITEMS_MAX>::cut(jails))?,
-                ..Done::default()
-            })
+            block(&Bounded::<_, LIST_ITEMS_MAX>::cut(jails)).map(with_block)
         }
     }
 }
@@ -83,30 +72,20 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
 /// How many descriptors must come with a request.
 pub(crate) fn descriptors(request: &Request) -> usize {
     match request {
-        Request::Launch { jail: _, process } => match **process {
-            ProcessSpec {
-                stdio: Stdio::Pipes, ..
-            } => STREAMS,
-            ProcessSpec {
-                stdio: Stdio::Terminal { .. },
-                ..
-            } => 0,
-        },
-        Request::Create(_)
-        | Request::OpenNetwork { .. }
-        | Request::Signal { .. }
-        | Request::Remove { .. }
-        | Request::Processes { .. }
-        | Request::List { .. }
-        | Request::Pause { .. }
-        | Request::Resume { .. }
-        | Request::Limit { .. }
-        | Request::Usage { .. } => 0,
+        Request::Launch { process, .. } if process.stdio == Stdio::Pipes => STREAMS,
+        _ => 0,
     }
 }
 
 fn number(value: i32) -> Done {
     with_fds(value, Vec::new())
+}
+
+fn with_block(block: Vec<u8>) -> Done {
+    Done {
+        block,
+        ..Done::default()
+    }
 }
 
 fn with_fds(value: i32, fds: Vec<OwnedFd>) -> Done {

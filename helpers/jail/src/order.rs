@@ -61,10 +61,7 @@ fn fill(request: &Request) -> Fit<Order> {
         Request::Signal { jail, target, signal } => {
             let mut order = named(SIGNAL, jail)?;
             order.numbers[0] = u64::from(*signal);
-            order.numbers[1] = match target {
-                SignalTarget::First => 0,
-                SignalTarget::Everyone => 1,
-            };
+            order.numbers[1] = u64::from(*target == SignalTarget::Everyone);
             Ok(order)
         }
         Request::Remove { jail } => named(REMOVE, jail),
@@ -100,18 +97,9 @@ fn fill_create(spec: &JailSpec) -> Fit<Order> {
     let mut order = named(CREATE, &spec.jail)?;
     order.set_text(ROOT, spec.root.as_str())?;
     order.set_text(HOSTNAME, spec.hostname.as_str())?;
-    order.numbers[0] = match spec.network {
-        Network::Own => 0,
-        Network::Host => 1,
-    };
-    order.numbers[1] = match spec.root_access {
-        Access::ReadWrite => 0,
-        Access::ReadOnly => 1,
-    };
-    order.numbers[2] = match spec.flavour {
-        Flavour::Native => 0,
-        Flavour::Linux => 1,
-    };
+    order.numbers[0] = u64::from(spec.network == Network::Host);
+    order.numbers[1] = u64::from(spec.root_access == Access::ReadOnly);
+    order.numbers[2] = u64::from(spec.flavour == Flavour::Linux);
     order.numbers[3] = spec.shm_bytes;
     order.set_block(encoded(&spec.sysctls)?)?;
     Ok(order)
@@ -129,10 +117,7 @@ fn fill_launch(mut order: Order, process: &ProcessSpec) -> Fit<Order> {
         Stdio::Terminal { rows, columns } => (1, rows, columns),
     };
     order.numbers[..12].copy_from_slice(&[
-        match process.role {
-            Role::First => 0,
-            Role::Further => 1,
-        },
+        u64::from(process.role == Role::Further),
         process.argv.as_slice().len() as u64,
         process.env.as_slice().len() as u64,
         u64::from(process.uid),

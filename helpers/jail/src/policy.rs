@@ -5,6 +5,7 @@ use protocol::jail::{JailSpec, Limits, Network, ProcessSpec, Request, UNLIMITED}
 use protocol::limits::ARGUMENT_BLOCK_BYTES_MAX;
 use protocol::policy::JailPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
+use rustix::process::Resource;
 
 /// The id that chown(2) and setresuid(2) read as "leave it": nobody can be it.
 const NO_ID: u32 = u32::MAX;
@@ -94,18 +95,27 @@ fn judge_rlimits(process: &ProcessSpec) -> Answer<()> {
     let mut seen = Vec::new();
     for limit in process.rlimits.as_slice() {
         let name = limit.name.as_str();
-        if host::rlimit_resource(name).is_none() {
-            return Err(HelperError::new(
-                ErrorCode::Unsupported,
-                format!("no resource limit {name} on this host"),
-            ));
-        }
+        resource(name)?;
         if limit.soft > limit.hard || seen.contains(&name) {
             return bad(&format!("resource limit {name}"));
         }
         seen.push(name);
     }
     Ok(())
+}
+
+/// The resource behind Docker's name for it.
+///
+/// # Errors
+/// `Unsupported` for a name that this host does not have.
+pub(crate) fn resource(name: &str) -> Answer<Resource> {
+    let unknown = || {
+        HelperError::new(
+            ErrorCode::Unsupported,
+            format!("no resource limit {name} on this host"),
+        )
+    };
+    host::rlimit_resource(name).ok_or_else(unknown)
 }
 
 fn judge_signal(signal: u8) -> Answer<()> {
@@ -123,11 +133,16 @@ pub(crate) fn argument_bytes(process: &ProcessSpec) -> usize {
 }
 
 fn refused(why: &str) -> Answer<()> {
-    Err(HelperError::new(ErrorCode::Refused, why))
+    fail(ErrorCode::Refused, why)
 }
 
 fn bad(why: &str) -> Answer<()> {
-    Err(HelperError::new(ErrorCode::BadContent, why))
+    fail(ErrorCode::BadContent, why)
+}
+
+/// A failure of this helper's own.
+pub(crate) fn fail<T>(code: ErrorCode, why: &str) -> Answer<T> {
+    Err(HelperError::new(code, why))
 }
 
 #[cfg(test)]

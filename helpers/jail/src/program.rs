@@ -124,12 +124,7 @@ fn take_terminal(process: &ProcessSpec, rows: u16, columns: u16) -> std::io::Res
 
 fn limit(limit: &Rlimit) -> Answer<()> {
     let name = limit.name.as_str();
-    let resource = host::rlimit_resource(name).ok_or_else(|| {
-        HelperError::new(
-            ErrorCode::Unsupported,
-            format!("no resource limit {name} on this host"),
-        )
-    })?;
+    let resource = crate::policy::resource(name)?;
     let value = |value: u64| (value != u64::MAX).then_some(value);
     let limits = rustix::process::Rlimit {
         current: value(limit.soft),

@@ -3,6 +3,7 @@
 //! Several processes may hold the sending end at once (a watcher, the process itself); each says its part and closes its
 //! copy. The end of the conversation is its success, unless somebody reported a failure.
 
+use crate::policy::fail;
 use protocol::codec::{decode, encode};
 use protocol::fd::{receive_frame, send_frame};
 use protocol::{Answer, ErrorCode, HelperError};
@@ -97,10 +98,7 @@ pub(crate) fn collect(socket: impl AsFd) -> Answer<News> {
     match failure {
         Some(error) => Err(error),
         None if ready => Ok(news),
-        None => Err(HelperError::new(
-            ErrorCode::System,
-            "the process ended while it was being started",
-        )),
+        None => fail(ErrorCode::System, "the process ended while it was being started"),
     }
 }
 

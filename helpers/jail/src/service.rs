@@ -72,15 +72,10 @@ impl Service for Front {
         let response = match request {
             Request::Create(_) => Response::Created { jid: id(values[0])? },
             Request::Launch { .. } => Response::Launched { pid: id(values[0])? },
-            Request::OpenNetwork { .. }
-            | Request::Signal { .. }
-            | Request::Remove { .. }
-            | Request::Pause { .. }
-            | Request::Resume { .. }
-            | Request::Limit { .. } => Response::Done,
             Request::Usage { .. } => Response::Usage(listed(&block)?),
             Request::Processes { .. } => Response::Processes(listed(&block)?),
             Request::List { .. } => Response::Jails(listed(&block)?),
+            _ => Response::Done,
         };
         Ok(Reply { response, fds })
     }

@@ -72,16 +72,10 @@ impl Jails {
     /// Makes a jail without processes; gives its id.
     pub(super) fn create(&self, spec: &JailSpec, root: &str) -> Answer<i32> {
         if spec.flavour == Flavour::Linux && !runs_linux() {
-            return Err(HelperError::new(
-                ErrorCode::Unsupported,
-                "the module linux64 is not loaded",
-            ));
+            return super::unsupported("the module linux64 is not loaded");
         }
         if self.find(&spec.jail)?.is_some() {
-            return Err(HelperError::new(
-                ErrorCode::AlreadyExists,
-                format!("jail {} exists", spec.jail),
-            ));
+            return crate::policy::fail(ErrorCode::AlreadyExists, &format!("jail {} exists", spec.jail));
         }
         if spec.root_access == Access::ReadOnly {
             make_read_only(root).map_err(|e| HelperError::system("read-only root", &e))?;
@@ -183,7 +177,8 @@ impl Jails {
         Ok(jails)
     }
 
-    fn name(&self, jail: &JailName) -> String {
+    /// The jail's name on the host.
+    pub(super) fn name(&self, jail: &JailName) -> String {
         format!("{}{jail}", self.prefix)
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn launch(
             // It may hang in its start; what never became the program must not go on.
             sys::kill_by_descriptor(descriptor.as_fd()).map_err(failed)?;
             if let Some((records, jail)) = record {
-                records.forget(jail).map_err(failed)?;
+                records.forget(jail)?;
             }
             Err(error)
         }

@@ -10,16 +10,20 @@ mod confinement;
 mod identity;
 mod jails;
 mod launch;
+mod limits;
 mod processes;
 mod records;
 mod sys;
 
-pub(crate) use identity::{assume_identity, give_stream, open_terminal};
+pub(crate) use identity::{assume_identity, give_stream, open_terminal, set_oom_score};
 pub(crate) use sys::reset_signal;
 
+use crate::policy::fail;
 use jails::Jails;
 use protocol::handshake::{HostFacts, HostOs};
-use protocol::jail::{JailInfo, JailSpec, Network, ProcessInfo, ProcessSpec, Role, SignalTarget};
+use protocol::jail::{
+    JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
+};
 use protocol::names::{HostPath, JailName, Label, Text};
 use protocol::policy::JailPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -66,14 +70,23 @@ pub(crate) fn facts() -> Result<HostFacts> {
         release: Label::new(system.release().to_string_lossy()).map_err(Error::other)?,
         backend: Text::cut("jails"),
         runs_linux: jails::runs_linux(),
-        // A boolean of one byte (kern_racct.c); absent in a kernel without racct.
-        enforces_limits: sys::by_name(c"kern.racct.enable").is_ok_and(|value| value.first() == Some(&1)),
+        enforces_limits: limits::are_enforced(),
     })
 }
 
 /// Whether any host of this kind can make such a jail; whether this one can run Linux programs is found out at `create`.
-pub(crate) fn judge_jail(_spec: &JailSpec) -> Answer<()> {
-    Ok(())
+pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
+    if spec.sysctls.as_slice().is_empty() {
+        Ok(())
+    } else {
+        unsupported("FreeBSD has no kernel settings of a jail's own")
+    }
+}
+
+pub(crate) use limits::judge as judge_limits;
+
+fn unsupported<T>(why: &str) -> Answer<T> {
+    fail(ErrorCode::Unsupported, why)
 }
 
 /// Whether this host can run such a process: there are no capabilities to be given or withheld one by one, so the only
@@ -81,14 +94,13 @@ pub(crate) fn judge_jail(_spec: &JailSpec) -> Answer<()> {
 pub(crate) fn judge_process(process: &ProcessSpec) -> Answer<()> {
     let mut wished = process.capabilities.as_slice().to_vec();
     wished.sort_unstable();
-    if wished == ProcessSpec::DEFAULT_CAPABILITIES {
-        Ok(())
-    } else {
-        Err(HelperError::new(
-            ErrorCode::Unsupported,
-            "FreeBSD cannot add or drop Linux capabilities",
-        ))
+    if wished != ProcessSpec::DEFAULT_CAPABILITIES {
+        return unsupported("FreeBSD cannot add or drop Linux capabilities");
     }
+    if process.oom_score != 0 {
+        return unsupported("FreeBSD does not rank processes for the day when memory runs out");
+    }
+    Ok(())
 }
 
 /// The resource behind Docker's name for it (getrlimit(2)).
@@ -122,19 +134,12 @@ impl Host {
         let root = format!("{}/{}", self.mount_root, spec.root);
         match std::fs::symlink_metadata(&root) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                return Err(HelperError::new(
-                    ErrorCode::BadContent,
-                    "the mount point is not a directory",
-                ));
-            }
+            Ok(_) => return fail(ErrorCode::BadContent, "the mount point is not a directory"),
             Err(error) => return Err(HelperError::system(format!("mount point {}", spec.root), &error)),
         }
         let jid = self.jails.create(spec, &root)?;
         // A host that crashed may have left the record of a jail of the same name.
-        self.records
-            .forget(&spec.jail)
-            .map_err(|e| HelperError::system("record", &e))?;
+        self.records.forget(&spec.jail)?;
         Ok(jid)
     }
 
@@ -142,10 +147,7 @@ impl Host {
         let jid = self.jails.jid(jail)?;
         match self.jails.network(jail)? {
             Network::Own => launch::open_network(jid),
-            Network::Host => Err(HelperError::new(
-                ErrorCode::Refused,
-                "the jail shares the host's network",
-            )),
+            Network::Host => fail(ErrorCode::Refused, "the jail shares the host's network"),
         }
     }
 
@@ -156,36 +158,27 @@ impl Host {
         fds: Vec<OwnedFd>,
     ) -> Answer<Launched> {
         let jid = self.jails.jid(jail)?;
-        let first = self
-            .records
-            .read(jail)
-            .map_err(|e| HelperError::system("record", &e))?;
+        let first = self.records.read(jail)?;
         match (process.role, first) {
             (Role::First, None) => launch::launch(jid, process, fds, Some((&self.records, jail))),
-            (Role::First, Some(_)) => Err(HelperError::new(
+            (Role::First, Some(_)) => fail(
                 ErrorCode::AlreadyExists,
                 "the jail's first process was started before",
-            )),
+            ),
             (Role::Further, Some(first)) if processes::lives(jid, first)? => {
                 launch::launch(jid, process, fds, None)
             }
-            (Role::Further, Some(_)) => Err(HelperError::new(
-                ErrorCode::NotFound,
-                "the jail's first process has ended",
-            )),
-            (Role::Further, None) => Err(HelperError::new(
+            (Role::Further, Some(_)) => fail(ErrorCode::NotFound, "the jail's first process has ended"),
+            (Role::Further, None) => fail(
                 ErrorCode::NotFound,
                 "the jail's first process was not started yet",
-            )),
+            ),
         }
     }
 
     pub(crate) fn signal(&self, jail: &JailName, target: SignalTarget, signal: u8) -> Answer<()> {
         let jid = self.jails.jid(jail)?;
-        let first = self
-            .records
-            .read(jail)
-            .map_err(|e| HelperError::system("record", &e))?;
+        let first = self.records.read(jail)?;
         match (target, first) {
             (SignalTarget::Everyone, _) => launch::signal(jid, None, signal),
             (SignalTarget::First, Some(first)) if processes::lives(jid, first)? => {
@@ -195,14 +188,40 @@ impl Host {
         }
     }
 
+    pub(crate) fn pause(&self, jail: &JailName) -> Answer<()> {
+        let jid = self.jails.jid(jail)?;
+        // There is no freezer: all are stopped, again until nobody has forked meanwhile.
+        processes::until(
+            jid,
+            "held",
+            |process| process.is_held(),
+            || launch::signal(jid, None, libc::SIGSTOP as u8),
+        )
+    }
+
+    pub(crate) fn resume(&self, jail: &JailName) -> Answer<()> {
+        launch::signal(self.jails.jid(jail)?, None, libc::SIGCONT as u8)
+    }
+
+    pub(crate) fn limit(&self, jail: &JailName, wanted: &Limits) -> Answer<()> {
+        let jid = self.jails.jid(jail)?;
+        limits::set(&self.jails.name(jail), jid, wanted)
+    }
+
+    pub(crate) fn usage(&self, jail: &JailName) -> Answer<Usage> {
+        let runtime_us = processes::runtime_us(self.jails.jid(jail)?);
+        let usage = runtime_us.and_then(|runtime_us| limits::usage(&self.jails.name(jail), runtime_us));
+        usage.map_err(|e| HelperError::system("usage", &e))
+    }
+
     pub(crate) fn remove(&self, jail: &JailName) -> Answer<()> {
+        // Rules outlive their jail, and would be the next one's of the same name.
+        limits::forget(&self.jails.name(jail)).map_err(|e| HelperError::system("limits", &e))?;
         if let Some(jid) = self.jails.find(jail)? {
             self.jails.remove(jid)?;
-            processes::wait_for_end(jid)?;
+            processes::until(jid, "ended", |_| false, || Ok(()))?;
         }
-        self.records
-            .forget(jail)
-            .map_err(|e| HelperError::system("record", &e))
+        self.records.forget(jail)
     }
 
     pub(crate) fn processes(&self, jail: &JailName) -> Answer<Vec<ProcessInfo>> {

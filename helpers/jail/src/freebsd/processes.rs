@@ -4,6 +4,7 @@
 //! says its own size, which is checked.
 
 use super::sys;
+use crate::policy::fail;
 use protocol::jail::ProcessInfo;
 use protocol::names::{Label, Text};
 use protocol::{Answer, ErrorCode, HelperError};
@@ -16,10 +17,13 @@ const KINFO_BYTES: usize = 1088;
 /// `ki_stat` of a process that only its parent's wait(2) is missing for (sys/proc.h, SZOMB).
 const ZOMBIE: u8 = 5;
 
+/// `ki_stat` of a process that a signal stopped (sys/proc.h, SSTOP).
+const STOPPED: u8 = 4;
+
 /// `ki_tdev` of a process without a controlling terminal (sys/param.h, NODEV).
 const NO_DEVICE: u64 = u64::MAX;
 
-/// How long killed processes may take to be gone, in milliseconds; one stuck in the kernel is reported instead of waited
+/// How long killed processes may take to be gone, and stopped ones to stand still, in milliseconds; one stuck in the kernel is reported instead of waited
 /// for.
 const END_MS_MAX: u64 = 10_000;
 
@@ -36,7 +40,7 @@ pub(super) struct First {
 }
 
 /// What is used of one process.
-struct Kinfo {
+pub(super) struct Kinfo {
     pid: i32,
     ppid: i32,
     uid: u32,
@@ -46,6 +50,13 @@ struct Kinfo {
     name: String,
     terminal: u64,
     jid: i32,
+}
+
+impl Kinfo {
+    /// Whether a signal stopped it.
+    pub(super) fn is_held(&self) -> bool {
+        self.state == STOPPED
+    }
 }
 
 /// This process.
@@ -71,26 +82,38 @@ pub(super) fn list(jid: i32) -> Result<Vec<ProcessInfo>> {
     in_jail(jid)?.iter().map(describe).collect()
 }
 
-/// Waits until a removed jail has no processes any more.
+/// Does `act` and looks, again and again, until every process of a jail is as wanted. A zombie always is: it holds nothing of
+/// the jail's, and its process descriptor's holder reaps it.
 ///
 /// # Errors
 /// `Busy` where that takes longer than [`END_MS_MAX`].
-pub(super) fn wait_for_end(jid: i32) -> Answer<()> {
+pub(super) fn until(
+    jid: i32,
+    what: &str,
+    is_wanted: impl Fn(&Kinfo) -> bool,
+    act: impl Fn() -> Answer<()>,
+) -> Answer<()> {
     let end = Instant::now() + Duration::from_millis(END_MS_MAX);
     loop {
-        let left = in_jail(jid).map_err(|e| HelperError::system("processes of a removed jail", &e))?;
-        // A zombie holds nothing of the jail's; its process descriptor's holder reaps it.
-        if left.iter().all(|process| process.state == ZOMBIE) {
+        act()?;
+        let left = in_jail(jid).map_err(|e| HelperError::system("processes of a jail", &e))?;
+        if left
+            .iter()
+            .all(|process| process.state == ZOMBIE || is_wanted(process))
+        {
             return Ok(());
         }
         if Instant::now() >= end {
-            return Err(HelperError::new(
-                ErrorCode::Busy,
-                "the jail's processes do not end",
-            ));
+            let text = format!("the jail's processes are not {what} in time");
+            return fail(ErrorCode::Busy, &text);
         }
         std::thread::sleep(Duration::from_millis(END_INTERVAL_MS));
     }
+}
+
+/// Processor time of a jail's living processes, in microseconds.
+pub(super) fn runtime_us(jid: i32) -> Result<u64> {
+    Ok(in_jail(jid)?.iter().map(|process| process.runtime_us).sum())
 }
 
 fn in_jail(jid: i32) -> Result<Vec<Kinfo>> {

@@ -4,6 +4,7 @@
 
 use super::processes::{self, First};
 use protocol::names::{HostPath, JailName};
+use protocol::{Answer, HelperError};
 use std::io::{ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -26,22 +27,24 @@ impl Records {
 
     /// A jail's first process; `None` if none was started. What cannot be read names a process that never was: only a
     /// crash of the host leaves a broken file, and that ended every process.
-    pub(super) fn read(&self, jail: &JailName) -> Result<Option<First>> {
+    pub(super) fn read(&self, jail: &JailName) -> Answer<Option<First>> {
         match std::fs::read_to_string(self.path(jail)) {
             Ok(text) => Ok(Some(parse(&text).unwrap_or(First {
                 pid: 0,
                 started_us: 0,
             }))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(HelperError::system("record", &error)),
         }
     }
 
     /// Removes every trace of a jail.
-    pub(super) fn forget(&self, jail: &JailName) -> Result<()> {
+    pub(super) fn forget(&self, jail: &JailName) -> Answer<()> {
         for path in [self.0.join(format!("{jail}.new")), self.path(jail)] {
             match std::fs::remove_file(path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(HelperError::system("record", &error));
+                }
                 Ok(()) | Err(_) => {}
             }
         }

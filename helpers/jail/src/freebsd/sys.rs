@@ -1,7 +1,7 @@
 //! Unsafe code of the FreeBSD host: jail(2), pdfork(2), procctl(2), sysctl(3), nmount(2), signals from inside a jail.
 
 use crate::sys::{check, live};
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -125,6 +125,63 @@ pub(super) fn remove_jail(jid: i32) -> Result<()> {
 pub(super) fn attach(jid: i32) -> Result<()> {
     // SAFETY: a plain integer.
     check(unsafe { libc::jail_attach(jid) })
+}
+
+/// A call about resource rules (rctl_add_rule(2)); the C library has them, the libc crate has not.
+pub(super) type RuleCall = unsafe extern "C" fn(*const c_char, usize, *mut c_void, usize) -> c_int;
+
+unsafe extern "C" {
+    fn rctl_add_rule(text: *const c_char, length: usize, out: *mut c_void, room: usize) -> c_int;
+    fn rctl_remove_rule(text: *const c_char, length: usize, out: *mut c_void, room: usize) -> c_int;
+    fn rctl_get_racct(text: *const c_char, length: usize, out: *mut c_void, room: usize) -> c_int;
+}
+
+/// Adds a rule.
+pub(super) const ADD_RULE: RuleCall = rctl_add_rule;
+/// Removes every rule that a text describes.
+pub(super) const REMOVE_RULE: RuleCall = rctl_remove_rule;
+/// Asks what a subject uses.
+pub(super) const SUBJECT_USAGE: RuleCall = rctl_get_racct;
+
+/// Makes a call about resource rules, with room for its answer in bytes; gives the answer.
+pub(super) fn rule(call: RuleCall, text: &str, room: usize) -> Result<String> {
+    let text = CString::new(text)?;
+    let mut answer = vec![0u8; room];
+    let out = if room == 0 {
+        std::ptr::null_mut()
+    } else {
+        answer.as_mut_ptr().cast()
+    };
+    // SAFETY: the text has its true length with its NUL; `out` is null with no room, or has the room that is said.
+    check(unsafe { call(text.as_ptr(), text.as_bytes_with_nul().len(), out, room) })?;
+    let words = CStr::from_bytes_until_nul(&answer).map(CStr::to_string_lossy);
+    Ok(words.unwrap_or_default().into_owned())
+}
+
+/// Bytes of the kernel's set of processors (sys/_cpuset.h, CPU_MAXSIZE 1024).
+pub(super) const CPU_SET_BYTES: usize = 128;
+
+/// Gives a jail these processors, one bit each (cpuset_setaffinity(2)); without any, all that the host's first set has.
+pub(super) fn set_processors(jid: i32, wanted: Option<[u8; CPU_SET_BYTES]>) -> Result<()> {
+    let mut set = wanted.unwrap_or_default();
+    let size = std::mem::size_of::<libc::cpuset_t>().min(CPU_SET_BYTES);
+    let pointer = set.as_mut_ptr().cast::<libc::cpuset_t>();
+    if wanted.is_none() {
+        // SAFETY: the kernel writes no more than `size` bytes, which the array has.
+        check(unsafe {
+            libc::cpuset_getaffinity(libc::CPU_LEVEL_ROOT, libc::CPU_WHICH_PID, -1, size, pointer)
+        })?;
+    }
+    // SAFETY: the kernel reads `size` bytes, which the array has.
+    check(unsafe {
+        libc::cpuset_setaffinity(
+            libc::CPU_LEVEL_CPUSET,
+            libc::CPU_WHICH_JAIL,
+            i64::from(jid),
+            size,
+            pointer,
+        )
+    })
 }
 
 /// Makes a process that does `body` and nothing else, with no descriptors but those in `keep`. Gives its process
