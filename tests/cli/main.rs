@@ -19,6 +19,7 @@ mod errors;
 mod exec;
 mod folder;
 mod images;
+mod life;
 mod lifecycle;
 mod network;
 mod network_names;

@@ -1,14 +1,14 @@
 //! `/containers`: parse, ask the service, answer.
 
-use super::body::{channel, empty, json, raw_body, with_type};
+use super::body::{JsonBody, channel, empty, json, raw_body, with_type};
 use super::error::ApiError;
 use super::hijack::{self, Streams};
 use super::params::{Params, Read};
-use super::{State, logs};
+use super::{State, logs, stats};
 use crate::services::Failure;
 use crate::services::containers::inspect::{Surroundings, inspect};
 use crate::services::containers::list::{Query, select, summary};
-use crate::services::containers::{Container, RemoveHow, StopHow};
+use crate::services::containers::{Container, RemoveHow, StopHow, StopWhy};
 use crate::services::processes::hub::Wanted;
 use axum::Router;
 use axum::extract::{Extension, Path, Request, State as Shared};
@@ -17,7 +17,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use docker_api::containers::{
-    CreateRequest, CreateResponse, TopResponse, WaitCondition, WaitError, WaitResponse,
+    CreateRequest, CreateResponse, TopResponse, UpdateRequest, UpdateResponse, WaitCondition, WaitError,
+    WaitResponse,
 };
 use docker_api::error;
 use protocol::Principal;
@@ -37,11 +38,15 @@ pub(super) fn routes() -> Router<State> {
         .route("/containers/{id}/stop", post(stop))
         .route("/containers/{id}/restart", post(restart))
         .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/pause", post(pause))
+        .route("/containers/{id}/unpause", post(unpause))
+        .route("/containers/{id}/update", post(update))
         .route("/containers/{id}/rename", post(rename))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/attach", post(attach))
         .route("/containers/{id}/resize", post(resize))
         .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/stats", get(stats::stats))
         .route("/containers/{id}/logs", get(logs::logs))
 }
 
@@ -146,6 +151,7 @@ fn how(params: &Params) -> Result<StopHow, ApiError> {
     Ok(StopHow {
         signal,
         timeout_s: params.number("t")?,
+        why: StopWhy::Stop,
     })
 }
 
@@ -165,7 +171,11 @@ async fn restart(
     Path(id): Path<String>,
     params: Params,
 ) -> Answer {
-    state.containers.restart(&by, &id, how(&params)?).await?;
+    let how = StopHow {
+        why: StopWhy::Restart,
+        ..how(&params)?
+    };
+    state.containers.restart(&by, &id, how).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -177,6 +187,34 @@ async fn kill(
 ) -> Answer {
     state.containers.kill(&by, &id, params.text("signal")).await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn pause(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Answer {
+    state.containers.pause(&by, &id).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn unpause(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Answer {
+    state.containers.unpause(&by, &id).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn update(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<UpdateRequest>,
+) -> Answer {
+    state.containers.update(&by, &id, body).await?;
+    Ok(json(StatusCode::OK, &UpdateResponse::default()))
 }
 
 async fn rename(
@@ -253,7 +291,7 @@ async fn attach_to(
     params: &Params,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let container = state.containers.find(by, id).await?.container;
+    let container = state.containers.find_to_attach(by, id).await?;
     let detach = hijack::detach_keys(params.text("detachKeys"), container.config.tty)?;
     let wanted = Wanted {
         stdout: params.flag("stdout"),

@@ -20,6 +20,7 @@ mod networks;
 mod params;
 mod registry;
 mod serve;
+mod stats;
 mod swarm;
 mod system;
 mod usage;

@@ -56,6 +56,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     empty_temporary(&settings.state_dir.join("tmp"))?;
     let kernel = wiring::wire(settings, &supervisor).await?;
     reconcile::reconcile(&kernel, supervisor.kept).await;
+    kernel.containers.start_by_policy(&kernel.by).await;
     let state = kernel.edge_state();
     let serving = tokio::spawn(edge::serve(listener, state));
     supervisor.launcher.ready().map_err(StartError::Io)?;

@@ -3,7 +3,7 @@
 
 use super::supervisor::Kept;
 use super::wiring::Kernel;
-use crate::services::containers::{Container, Phase};
+use crate::services::containers::{Container, Phase, StopHow, StopWhy};
 use crate::services::{Failure, naming};
 use protocol::names::{DatasetName, MountName};
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ async fn settle(
     descriptors: Option<Vec<std::os::fd::OwnedFd>>,
 ) -> bool {
     match (container.phase, descriptors) {
-        (Phase::Running { pid }, Some(descriptors)) => {
+        (Phase::Running { pid } | Phase::Paused { pid }, Some(descriptors)) => {
             match kernel
                 .containers
                 .adopt(&kernel.by, container, pid, descriptors)
@@ -58,14 +58,16 @@ async fn settle(
                 }
             }
         }
-        (Phase::Running { .. }, None) => kernel.containers.lost(&kernel.by, container).await,
+        (Phase::Running { .. } | Phase::Paused { .. }, None) => {
+            kernel.containers.lost(&kernel.by, container).await
+        }
         (Phase::Removing, _) => {
             report(
                 "a removal",
                 kernel.containers.finish_removal(&kernel.by, container).await,
             );
         }
-        (Phase::Created | Phase::Exited | Phase::Dead, _) => {}
+        (Phase::Created | Phase::Restarting | Phase::Exited | Phase::Dead, _) => {}
     }
     false
 }
@@ -170,6 +172,14 @@ async fn remove_stray_datasets(kernel: &Kernel, known: &BTreeSet<String>) -> Res
     Ok(())
 }
 
+/// Restart policies go on with the next daemon.
+fn at_shutdown() -> StopHow {
+    StopHow {
+        why: StopWhy::Shutdown,
+        ..StopHow::default()
+    }
+}
+
 /// Stops every container, then takes the networks away.
 pub(super) async fn stop_everything(kernel: &Kernel) {
     let containers = kernel.containers.all(&kernel.by).await.unwrap_or_default();
@@ -177,7 +187,7 @@ pub(super) async fn stop_everything(kernel: &Kernel) {
     for container in containers.into_iter().filter(|container| container.is_running()) {
         let (containers, by) = (kernel.containers.clone(), kernel.by.clone());
         stopping.spawn(async move {
-            match containers.stop(&by, &container.id, Default::default()).await {
+            match containers.stop(&by, &container.id, at_shutdown()).await {
                 Ok(()) | Err(Failure::NotModified) => {}
                 Err(error) => tracing::error!(%error, container = container.id, "not stopped"),
             }

@@ -87,6 +87,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         roots: Roots::new(helpers.mount.clone()),
         settings: Arc::clone(&settings),
         recording: tokio::sync::Mutex::default(),
+        reconciled: tokio::sync::watch::channel(false).0,
     };
     let containers = Containers(Arc::new(deps));
     let builder = Builder::new(containers.clone(), images.clone(), Arc::clone(&settings));

@@ -2,7 +2,9 @@
 
 use super::{Client, TransportError};
 use protocol::Principal;
-use protocol::jail::{JailInfo, JailSpec, ProcessInfo, ProcessSpec, Request, Response, SignalTarget, Stdio};
+use protocol::jail::{
+    JailInfo, JailSpec, Limits, ProcessInfo, ProcessSpec, Request, Response, SignalTarget, Stdio, Usage,
+};
 use protocol::names::JailName;
 use std::os::fd::OwnedFd;
 
@@ -27,13 +29,7 @@ impl Jail {
     async fn done(&self, by: &Principal, request: Request) -> Result<Vec<OwnedFd>> {
         match self.0.ask(by, request, Vec::new()).await? {
             (Response::Done, fds) => Ok(fds),
-            (
-                Response::Created { .. }
-                | Response::Launched { .. }
-                | Response::Processes(_)
-                | Response::Jails(_),
-                _,
-            ) => Err(self.0.confused()),
+            _ => Err(self.0.confused()),
         }
     }
 
@@ -48,9 +44,7 @@ impl Jail {
             .await?
         {
             (Response::Created { jid }, _) => Ok(jid),
-            (Response::Done | Response::Launched { .. } | Response::Processes(_) | Response::Jails(_), _) => {
-                Err(self.0.confused())
-            }
+            _ => Err(self.0.confused()),
         }
     }
 
@@ -112,6 +106,42 @@ impl Jail {
         self.done(by, Request::Remove { jail }).await.map(|_| ())
     }
 
+    /// Holds every process of a jail.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unsupported`, `Busy`, or see [`TransportError`].
+    pub async fn pause(&self, by: &Principal, jail: JailName) -> Result<()> {
+        self.done(by, Request::Pause { jail }).await.map(|_| ())
+    }
+
+    /// Lets the processes of a jail go on.
+    ///
+    /// # Errors
+    /// `NotFound`, or see [`TransportError`].
+    pub async fn resume(&self, by: &Principal, jail: JailName) -> Result<()> {
+        self.done(by, Request::Resume { jail }).await.map(|_| ())
+    }
+
+    /// Sets what a jail may use.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unsupported`, `Busy` where it uses more already, or see [`TransportError`].
+    pub async fn limit(&self, by: &Principal, jail: JailName, limits: Limits) -> Result<()> {
+        let limits = Box::new(limits);
+        self.done(by, Request::Limit { jail, limits }).await.map(|_| ())
+    }
+
+    /// What a jail has used.
+    ///
+    /// # Errors
+    /// `NotFound`, or see [`TransportError`].
+    pub async fn usage(&self, by: &Principal, jail: JailName) -> Result<Usage> {
+        match self.0.ask(by, Request::Usage { jail }, Vec::new()).await? {
+            (Response::Usage(usage), _) => Ok(*usage),
+            _ => Err(self.0.confused()),
+        }
+    }
+
     /// The processes in a jail.
     ///
     /// # Errors
@@ -119,10 +149,7 @@ impl Jail {
     pub async fn processes(&self, by: &Principal, jail: JailName) -> Result<Vec<ProcessInfo>> {
         match self.0.ask(by, Request::Processes { jail }, Vec::new()).await? {
             (Response::Processes(processes), _) => Ok(processes.into_vec()),
-            (
-                Response::Done | Response::Created { .. } | Response::Launched { .. } | Response::Jails(_),
-                _,
-            ) => Err(self.0.confused()),
+            _ => Err(self.0.confused()),
         }
     }
 
@@ -139,13 +166,7 @@ impl Jail {
             match self.0.ask(by, request, Vec::new()).await? {
                 (Response::Jails(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Jails(page), _) => all.extend(page.into_vec()),
-                (
-                    Response::Done
-                    | Response::Created { .. }
-                    | Response::Launched { .. }
-                    | Response::Processes(_),
-                    _,
-                ) => return Err(self.0.confused()),
+                _ => return Err(self.0.confused()),
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::messages::{Forget, Reserve};
 use super::state::{Container, Event, MountPlan, Phase};
 use super::verbs::Deps;
-use super::{attachment, links, mounting, mounts, ports, refuse};
+use super::{attachment, limits, links, mounting, mounts, ports, refuse};
 use crate::services::images::Image;
 use crate::services::{Failure, clock, naming};
 use crate::store::Kind;
@@ -47,6 +47,7 @@ pub(super) async fn create(
         return Err(Failure::Invalid(error::invalid_container_name(bad)));
     }
     refuse::check(&request)?;
+    limits::check(deps, &request.host_config)?;
     let image = match request.config.image.as_str() {
         "" => None,
         wanted => Some(deps.images.find(wanted).await?),
@@ -158,6 +159,13 @@ fn assemble(
         error: String::new(),
         over: None,
         exits: 0,
+        restart_count: 0,
+        restart_wait_ms: 0,
+        stopped_by_hand: false,
+        is_ending: false,
+        is_kept: false,
+        oom_killed: false,
+        health: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! `docker exec`: a further process in a running container.
 
+use super::judge::{Ask, judge};
 use super::roots::RootGuard;
 use super::state::Container;
 use super::verbs::{Containers, Deps, to_the_end};
@@ -28,12 +29,7 @@ impl Containers {
         if spec.cmd.as_ref().is_none_or(Vec::is_empty) {
             return Err(Failure::Invalid("No exec command specified".to_owned()));
         }
-        if !found.container.is_running() {
-            return Err(Failure::Conflict(format!(
-                "container {} is not running",
-                found.container.id
-            )));
-        }
+        judge(Ask::Exec, &found.container, text)?;
         if spec.privileged {
             return Err(Failure::Unsupported(
                 "exec --privileged is not supported by cellblock yet".to_owned(),
@@ -108,12 +104,7 @@ async fn run_exec(
     exec: &Arc<Exec>,
     how: &ExecStartRequest,
 ) -> Result<(), Failure> {
-    if !container.is_running() {
-        return Err(Failure::Conflict(format!(
-            "container {} is not running",
-            container.id
-        )));
-    }
+    judge(Ask::Exec, container, &container.name)?;
     let request = &exec.request;
     let root = deps.roots.acquire(by, container).await?;
     let account = account_of(deps, by, &root, container, request).await?;

@@ -2,7 +2,7 @@
 
 use super::state::{Container, Event, Phase};
 use super::verbs::Deps;
-use super::{endpoint, mounting, start};
+use super::{endpoint, mounting, restart, start};
 use crate::services::processes::Ended;
 use crate::services::processes::messages::DropExecs;
 use crate::services::{Failure, naming};
@@ -21,15 +21,36 @@ pub(super) fn watch(deps: &Arc<Deps>, by: &Principal, container: &Arc<Container>
             ..
         } = running;
         let _ = process_over.await;
+        let oom_killed = was_oom_killed(&deps, &by, &container).await;
         // What the first process left behind ends now, so that the output ends too.
         remove_jail(&deps, &by, &container.id).await;
         let exit_code = exit_code.await.unwrap_or(255);
-        ended(&deps, &by, &container.id, exit_code).await;
+        ended(&deps, &by, &container.id, exit_code, oom_killed).await;
     });
 }
 
-/// Takes away what a run needed, then tells that it is over.
-pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code: i64) {
+/// Whether a process of the run was killed because memory ran out. Asked while the jail is still there.
+async fn was_oom_killed(deps: &Deps, by: &Principal, container: &Container) -> bool {
+    let Ok(jail) = naming::jail(&container.id) else {
+        return false;
+    };
+    // Without a limit of its own a container dies of the host's, which dockerd does not tell either.
+    let is_limited = container.host_config.memory > 0;
+    let killed = is_limited
+        && deps
+            .helpers
+            .jail
+            .usage(by, jail)
+            .await
+            .is_ok_and(|usage| usage.oom_kills > 0);
+    if killed {
+        deps.tell(container, "oom", &[]);
+    }
+    killed
+}
+
+/// Takes away what a run needed, then tells that it is over, and has its policy start it again.
+pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code: i64, oom_killed: bool) {
     let Ok(Some(view)) = deps.table.ask(super::messages::Watch { id: id.to_owned() }).await else {
         return;
     };
@@ -39,7 +60,15 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
         tracing::error!(%error, container = id, "an exit code was not recorded");
     }
     tear_down(deps, by, &container).await;
-    let container = match deps.change(id, Event::Ended { exit_code }).await {
+    // What was wished meanwhile counts: whoever stops it says so before it ends.
+    let wished = Arc::clone(&view.borrow());
+    let restart_after = restart::after(&wished, exit_code, crate::services::clock::now_ns());
+    let event = Event::Ended {
+        exit_code,
+        oom_killed,
+        restart_after,
+    };
+    let container = match deps.change(id, event).await {
         Ok(container) => container,
         Err(error) => {
             tracing::error!(%error, container = id, "the end of a run was not recorded");
@@ -61,7 +90,10 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
         ("execDuration", ran_s.to_string()),
     ];
     deps.tell(&container, "die", &extra);
-    if container.host_config.auto_remove {
+    if let Some(wait) = restart_after {
+        restart::later(deps, by, &container, wait);
+    }
+    if container.host_config.auto_remove && !container.is_kept {
         super::remove::auto_remove(deps, by, &container).await;
     }
 }
@@ -106,7 +138,8 @@ pub(super) async fn wait(
         let (is_over, answer) = {
             let now = view.borrow_and_update();
             let is_over = match condition {
-                WaitCondition::NotRunning => !now.is_running(),
+                // An end is an end, even where the container is going to be started again.
+                WaitCondition::NotRunning => !now.is_running() || now.exits > exits_before,
                 WaitCondition::NextExit => now.exits > exits_before,
                 // A removal that failed will not happen by itself.
                 WaitCondition::Removed => now.phase == Phase::Dead,

@@ -47,6 +47,7 @@ pub fn inspect(container: &Container, around: &Surroundings<'_>) -> ContainerIns
         name: format!("/{}", container.name),
         driver: driver.clone(),
         platform: container.image_os.clone(),
+        restart_count: container.restart_count,
         exec_ids: Some(around.exec_ids.clone()).filter(|ids| !ids.is_empty()),
         host_config: container.host_config.clone(),
         graph_driver: GraphDriver {
@@ -64,13 +65,16 @@ fn state(container: &Container) -> ContainerState {
     ContainerState {
         status: container.status_word().to_owned(),
         running: container.is_running(),
+        paused: container.is_paused(),
+        restarting: container.phase == Phase::Restarting,
+        oom_killed: container.oom_killed,
         dead: container.phase == Phase::Dead,
         pid: container.pid().map_or(0, i64::from),
         exit_code: container.exit_code,
         error: container.error.clone(),
         started_at: clock::text(container.started_ns),
         finished_at: clock::text(container.finished_ns),
-        ..ContainerState::default()
+        health: container.health.clone(),
     }
 }
 

@@ -172,7 +172,9 @@ fn matches(container: &Container, filters: &Filters) -> bool {
         && any("network", &network)
         && any("expose", &exposed)
         && any("volume", &mounted)
-        && any("health", &|wanted| wanted == "none")
+        && any("health", &|wanted| {
+            wanted == container.health.as_ref().map_or("none", |health| health.status.as_str())
+        })
         && any("is-task", &|wanted| wanted == "false")
         && any("publish", &published)
         // Windows isolation does not exist here, so nothing matches.
@@ -218,7 +220,14 @@ fn status(container: &Container) -> ContainerStatus {
         Phase::Created => ContainerStatus::Created,
         Phase::Running { .. } => ContainerStatus::Up {
             for_: since(container.started_ns),
-            health: None,
+            health: container.health.as_ref().map(|health| health.status.clone()),
+        },
+        Phase::Paused { .. } => ContainerStatus::Paused {
+            for_: since(container.started_ns),
+        },
+        Phase::Restarting => ContainerStatus::Restarting {
+            exit_code: container.exit_code,
+            ago: since(container.finished_ns),
         },
         Phase::Exited => ContainerStatus::Exited {
             exit_code: container.exit_code,

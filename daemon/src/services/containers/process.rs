@@ -159,9 +159,11 @@ pub(super) fn spec(
         gid: account.gid,
         groups: Bounded::new(account.groups.clone())?,
         stdio,
-        rlimits: Bounded::default(),
+        rlimits: super::limits::rlimits(host)?,
         capabilities: Bounded::new(capabilities(host))?,
         no_new_privileges,
+        init: host.init == Some(true),
+        oom_score: i16::try_from(host.oom_score_adj).unwrap_or_default(),
     })
 }
 

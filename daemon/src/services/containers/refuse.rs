@@ -86,26 +86,33 @@ fn check_modes(host: &HostConfig) -> Result<(), Failure> {
     }
 }
 
-fn check_policies(host: &HostConfig) -> Result<(), Failure> {
-    match host.restart_policy.name.as_str() {
-        "" | "no" if host.restart_policy.maximum_retry_count != 0 => {
-            return Err(invalid(
-                "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-            ));
-        }
-        "" | "no" => {}
-        known @ ("always" | "unless-stopped" | "on-failure") => {
-            if host.auto_remove {
-                return Err(invalid("can't create 'AutoRemove' container with restart policy"));
+/// dockerd's `ValidateRestartPolicy`.
+pub(super) fn check_restart_policy(host: &HostConfig) -> Result<(), Failure> {
+    let policy = &host.restart_policy;
+    match policy.name.as_str() {
+        "always" | "unless-stopped" | "no" | "" if policy.maximum_retry_count != 0 => Err(invalid(format!(
+            "invalid restart policy: maximum retry count can {}",
+            if policy.maximum_retry_count < 0 {
+                "only be used with 'on-failure' and cannot be negative"
+            } else {
+                "only be used with 'on-failure'"
             }
-            return unsupported(&format!("restart policy {known}"));
+        ))),
+        "on-failure" if policy.maximum_retry_count < 0 => Err(invalid(
+            "invalid restart policy: maximum retry count cannot be negative",
+        )),
+        "always" | "unless-stopped" | "on-failure" if host.auto_remove => {
+            Err(invalid("can't create 'AutoRemove' container with restart policy"))
         }
-        other => {
-            return Err(invalid(format!(
-                "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-            )));
-        }
+        "always" | "unless-stopped" | "on-failure" | "no" | "" => Ok(()),
+        other => Err(invalid(format!(
+            "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        ))),
     }
+}
+
+fn check_policies(host: &HostConfig) -> Result<(), Failure> {
+    check_restart_policy(host)?;
     match host.log_config.kind.as_str() {
         "" | "json-file" => {}
         known @ ("local" | "none" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk"
@@ -149,9 +156,6 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
         return Err(invalid("SHM size can not be less than 0"));
     }
     let limits = [
-        ("--memory", host.memory != 0),
-        ("--memory-swap", host.memory_swap != 0),
-        ("--memory-reservation", host.memory_reservation != 0),
         (
             "--memory-swappiness",
             host.memory_swappiness.is_some_and(|value| value != -1),
@@ -161,29 +165,13 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
             host.kernel_memory != 0 || host.kernel_memory_tcp != 0,
         ),
         ("--oom-kill-disable", host.oom_kill_disable == Some(true)),
-        ("--oom-score-adj", host.oom_score_adj != 0),
-        ("--cpus", host.nano_cpus != 0),
-        ("--cpu-shares", host.cpu_shares != 0),
-        ("--cpu-period", host.cpu_period != 0),
-        ("--cpu-quota", host.cpu_quota != 0),
         ("--cpu-rt-period", host.cpu_realtime_period != 0),
         ("--cpu-rt-runtime", host.cpu_realtime_runtime != 0),
-        ("--cpuset-cpus", !host.cpuset_cpus.is_empty()),
-        ("--cpuset-mems", !host.cpuset_mems.is_empty()),
         (
             "--cgroup-parent",
             !host.cgroup_parent.is_empty() || !host.cgroup.is_empty(),
         ),
-        ("--pids-limit", host.pids_limit.is_some_and(|value| value > 0)),
-        ("--ulimit", some(host.ulimits.as_ref())),
-        (
-            "--blkio-weight",
-            host.blkio_weight != 0 || some(host.blkio_weight_device.as_ref()),
-        ),
-        ("--device-read-bps", some(host.blkio_device_read_bps.as_ref())),
-        ("--device-write-bps", some(host.blkio_device_write_bps.as_ref())),
-        ("--device-read-iops", some(host.blkio_device_read_iops.as_ref())),
-        ("--device-write-iops", some(host.blkio_device_write_iops.as_ref())),
+        ("--blkio-weight-device", some(host.blkio_weight_device.as_ref())),
         ("--cpu-count", host.cpu_count != 0),
         ("--cpu-percent", host.cpu_percent != 0),
         ("--io-maxiops", host.io_maximum_iops != 0),
@@ -242,11 +230,6 @@ fn check_security(host: &HostConfig) -> Result<(), Failure> {
         ("--device", some(host.devices.as_ref())),
         ("--device-cgroup-rule", some(host.device_cgroup_rules.as_ref())),
         ("--gpus", some(host.device_requests.as_ref())),
-        (
-            "--sysctl",
-            host.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty()),
-        ),
-        ("--init", host.init == Some(true)),
         ("a list of masked paths", host.masked_paths.is_some()),
         ("a list of read-only paths", host.readonly_paths.is_some()),
     ];
@@ -313,8 +296,8 @@ mod tests {
     #[test]
     fn a_limit_that_would_not_be_enforced_is_refused() {
         assert_eq!(
-            refusal(r#"{"HostConfig":{"Memory":10000000}}"#),
-            "unsupported: --memory is not supported by cellblock yet"
+            refusal(r#"{"HostConfig":{"OomKillDisable":true}}"#),
+            "unsupported: --oom-kill-disable is not supported by cellblock yet"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! `docker rm`.
 
+use super::judge::{Ask, judge};
 use super::messages::{Forget, Found, Watch};
 use super::state::{Container, Event, MountPlan};
 use super::stop;
@@ -39,10 +40,7 @@ pub(super) async fn remove(
     let container = Arc::clone(&view.borrow());
     if container.is_running() {
         if !how.force {
-            let state = "container is running: stop the container before removing or force remove";
-            return Err(Failure::Conflict(format!(
-                "cannot remove container \"{text}\": {state}"
-            )));
+            judge(Ask::Remove, &container, text)?;
         }
         stop::kill(
             deps,

@@ -3,11 +3,12 @@
 //! Every step's inverse is in `finish::tear_down`, which may be called at any time: whatever fails here calls it, and so does a
 //! daemon that finds a start half-done.
 
+use super::judge::{Ask, judge};
 use super::messages::Found;
 use super::roots::RootGuard;
-use super::state::{Container, Event, Refusal};
+use super::state::{Container, Event, Starter};
 use super::verbs::Deps;
-use super::{endpoint, files, finish, links, mounting, process, user};
+use super::{endpoint, files, finish, limits, links, mounting, process, user};
 use crate::services::processes::logs::LogWriter;
 use crate::services::processes::messages::HubOf;
 use crate::services::processes::{Ended, Run, Stdio, launch};
@@ -28,21 +29,25 @@ pub(super) const RUNTIME_REFUSED: &str = "failed to create task for container: f
 ///
 /// # Errors
 /// `NotModified` where it runs; otherwise why it could not be started, which is also written into its state.
-pub(super) async fn start(deps: &Arc<Deps>, by: &Principal, found: &Found) -> Result<(), Failure> {
+pub(super) async fn start(
+    deps: &Arc<Deps>,
+    by: &Principal,
+    found: &Found,
+    starter: Starter,
+) -> Result<(), Failure> {
     let _changing = found.lock.lock().await;
     let container = current(deps, &found.container.id).await?;
-    match container.may_start() {
-        Ok(()) => {}
-        Err(Refusal::Running | Refusal::NotRunning) => return Err(Failure::NotModified),
-        Err(Refusal::Removing | Refusal::Dead) => {
-            return Err(Failure::Conflict(error::START_REMOVING.to_owned()));
-        }
+    if starter == Starter::Hand {
+        judge(Ask::Start, &container, &container.name)?;
     }
+    container
+        .may_start(starter)
+        .map_err(|why| Failure::Conflict(why.to_string()))?;
     match run(deps, by, &container).await {
         Ok(running) => {
-            let started = deps
-                .change(&container.id, Event::Started { pid: running.pid })
-                .await?;
+            let pid = running.pid;
+            let event = Event::Started { pid, by: starter };
+            let started = deps.change(&container.id, event).await?;
             deps.tell(&started, "start", &[]);
             finish::watch(deps, by, &started, running);
             Ok(())
@@ -126,6 +131,7 @@ async fn run_in(
         .jail
         .create(by, jail_spec(deps, root, container)?)
         .await?;
+    limits::set(deps, by, container).await?;
     endpoint::connect(deps, by, container, jid).await?;
     let published = endpoint::publish(deps, by, container, &[]).await;
     if let Some(attachments) = published.map_err(|failure| failure.within(endpoint::IN_NETWORKING))? {
@@ -217,6 +223,7 @@ fn jail_spec(deps: &Deps, root: &RootGuard, container: &Container) -> Result<Jai
         },
         flavour: flavour(deps, container),
         shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
+        sysctls: limits::sysctls(host)?,
     })
 }
 

@@ -1,11 +1,12 @@
 //! The container's state machine: pure, told the time.
 
 use super::attachment::Attachment;
-use docker_api::containers::ContainerConfig;
+use docker_api::containers::{ContainerConfig, Health};
 use docker_api::host_config::HostConfig;
 use protocol::mount::Access;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A container, as stored (kind `Container`, key = id).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +52,27 @@ pub struct Container {
     pub error: String,
     /// How often it ended; tells a waiter that a run is over.
     pub exits: u64,
+    /// How often its restart policy started it since somebody did.
+    #[serde(default)]
+    pub restart_count: i64,
+    /// How long its restart policy waited the last time, in milliseconds; 0 before the first time.
+    #[serde(default)]
+    pub restart_wait_ms: u64,
+    /// Somebody stopped or killed it since somebody started it.
+    #[serde(default)]
+    pub stopped_by_hand: bool,
+    /// Its next end is wanted: no policy starts it again.
+    #[serde(default)]
+    pub is_ending: bool,
+    /// After its next end it is started again, so it must not remove itself.
+    #[serde(default)]
+    pub is_kept: bool,
+    /// A process in it was killed in its last run because memory ran out.
+    #[serde(default)]
+    pub oom_killed: bool,
+    /// What its checks say, if it has any.
+    #[serde(default)]
+    pub health: Option<Health>,
 }
 
 /// Where a container is in its life.
@@ -63,6 +85,13 @@ pub enum Phase {
         /// That process's id as the host sees it.
         pid: i32,
     },
+    /// Its processes are held.
+    Paused {
+        /// The first one's id as the host sees it.
+        pid: i32,
+    },
+    /// It ended, and its restart policy is going to start it again.
+    Restarting,
     /// It ran and ended, or its start failed.
     Exited,
     /// Being removed.
@@ -180,12 +209,14 @@ impl MountPlan {
 }
 
 /// What can happen to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Its first process runs.
     Started {
         /// The process's id.
         pid: i32,
+        /// Who started it.
+        by: Starter,
     },
     /// It could not be started.
     StartFailed {
@@ -204,7 +235,28 @@ pub enum Event {
     Ended {
         /// Its exit code.
         exit_code: i64,
+        /// Whether a process was killed because memory ran out.
+        oom_killed: bool,
+        /// How long until it is started again; none leaves it ended.
+        restart_after: Option<Duration>,
     },
+    /// What was going to be started again is not.
+    RestartCancelled,
+    /// Its processes are held.
+    Paused,
+    /// Its processes go on.
+    Resumed,
+    /// Its end is wanted.
+    EndWanted {
+        /// Whether somebody stopped it, and not the daemon at its own end.
+        by_hand: bool,
+        /// Whether it is going to be started again at once, and so is kept also where it removes itself.
+        keep: bool,
+    },
+    /// It got other limits, or another restart policy.
+    Updated(Box<HostConfig>),
+    /// A check was made, or checks began or ended.
+    Health(Option<Health>),
     /// It got another name.
     Renamed {
         /// The name.
@@ -218,6 +270,17 @@ pub enum Event {
     RemovalFailed,
 }
 
+/// Who starts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starter {
+    /// Somebody: counts begin anew.
+    Hand,
+    /// Its restart policy, after its end.
+    Policy,
+    /// Its restart policy, because the daemon has started.
+    Boot,
+}
+
 /// Why an event does not fit the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -227,6 +290,15 @@ pub enum Refusal {
     /// It does not run.
     #[error("container is not running")]
     NotRunning,
+    /// Its processes are held.
+    #[error("container is paused")]
+    Paused,
+    /// Its processes are not held.
+    #[error("container is not paused")]
+    NotPaused,
+    /// It is between two runs.
+    #[error("container is restarting")]
+    Restarting,
     /// It is being removed.
     #[error("removal of the container is already in progress")]
     Removing,
@@ -236,18 +308,27 @@ pub enum Refusal {
 }
 
 impl Container {
-    /// Whether its first process runs.
+    /// Whether it counts as running, as Docker has it: also while it is held and between two runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running { .. })
+        matches!(
+            self.phase,
+            Phase::Running { .. } | Phase::Paused { .. } | Phase::Restarting
+        )
     }
 
-    /// The first process's id, while it runs.
+    /// Whether its processes are held.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        matches!(self.phase, Phase::Paused { .. })
+    }
+
+    /// The first process's id, while there is one.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         match self.phase {
-            Phase::Running { pid } => Some(pid),
-            Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => None,
+            Phase::Running { pid } | Phase::Paused { pid } => Some(pid),
+            Phase::Created | Phase::Restarting | Phase::Exited | Phase::Removing | Phase::Dead => None,
         }
     }
 
@@ -257,6 +338,8 @@ impl Container {
         match self.phase {
             Phase::Created => "created",
             Phase::Running { .. } => "running",
+            Phase::Paused { .. } => "paused",
+            Phase::Restarting => "restarting",
             Phase::Exited => "exited",
             Phase::Removing => "removing",
             Phase::Dead => "dead",
@@ -269,42 +352,56 @@ impl Container {
     /// [`Refusal`] where the event cannot happen in this state; nothing is changed then.
     pub fn apply(&mut self, event: Event, now_ns: i64) -> Result<(), Refusal> {
         match event {
-            Event::Started { pid } => {
-                self.may_start()?;
-                self.phase = Phase::Running { pid };
-                self.started_ns = now_ns;
-                self.finished_ns = 0;
-                self.exit_code = 0;
-                self.error.clear();
-            }
+            Event::Started { pid, by } => self.started(pid, by, now_ns)?,
             Event::StartFailed { error, exit_code } => {
-                self.may_start()?;
                 // dockerd leaves a container that never ran in `created`, with the error and the code.
+                match self.phase {
+                    Phase::Restarting => self.phase = Phase::Exited,
+                    _ => self.may_start(Starter::Hand)?,
+                }
                 self.error = error;
                 self.exit_code = exit_code;
                 self.exits += 1;
             }
             Event::Over { exit_code } => {
-                if !self.is_running() {
+                if self.pid().is_none() {
                     return Err(Refusal::NotRunning);
                 }
                 self.over = Some(exit_code);
             }
-            Event::Ended { exit_code } => {
-                if !self.is_running() {
-                    return Err(Refusal::NotRunning);
-                }
-                self.over = None;
-                self.phase = Phase::Exited;
-                self.finished_ns = now_ns;
-                self.exit_code = exit_code;
-                self.exits += 1;
+            Event::Ended {
+                exit_code,
+                oom_killed,
+                restart_after,
+            } => self.ended(exit_code, oom_killed, restart_after, now_ns)?,
+            Event::RestartCancelled => match self.phase {
+                Phase::Restarting => self.phase = Phase::Exited,
+                _ => return Err(Refusal::NotRunning),
+            },
+            Event::Paused => self.phase = self.may_pause()?,
+            Event::Resumed => match self.phase {
+                Phase::Paused { pid } => self.phase = Phase::Running { pid },
+                _ => return Err(Refusal::NotPaused),
+            },
+            Event::EndWanted { by_hand, keep } => {
+                self.is_ending = true;
+                self.is_kept = keep;
+                self.stopped_by_hand |= by_hand;
             }
+            Event::Updated(host_config) => {
+                if self.host_config.restart_policy != host_config.restart_policy {
+                    self.restart_wait_ms = 0;
+                }
+                self.host_config = *host_config;
+            }
+            Event::Health(health) => self.health = health,
             Event::Renamed { name } => self.name = name,
             Event::Attached(attachments) => self.attachments = attachments,
             Event::RemovalBegan => match self.phase {
                 Phase::Created | Phase::Exited | Phase::Dead => self.phase = Phase::Removing,
                 Phase::Running { .. } => return Err(Refusal::Running),
+                Phase::Paused { .. } => return Err(Refusal::Paused),
+                Phase::Restarting => return Err(Refusal::Restarting),
                 Phase::Removing => return Err(Refusal::Removing),
             },
             Event::RemovalFailed => self.phase = Phase::Dead,
@@ -312,99 +409,77 @@ impl Container {
         Ok(())
     }
 
+    fn started(&mut self, pid: i32, by: Starter, now_ns: i64) -> Result<(), Refusal> {
+        self.may_start(by)?;
+        self.phase = Phase::Running { pid };
+        self.started_ns = now_ns;
+        if by != Starter::Policy {
+            (self.restart_count, self.restart_wait_ms) = (0, 0);
+            self.stopped_by_hand = false;
+        }
+        (self.is_ending, self.is_kept) = (false, false);
+        self.exit_code = 0;
+        self.oom_killed = false;
+        self.error.clear();
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        exit_code: i64,
+        oom_killed: bool,
+        restart_after: Option<Duration>,
+        now_ns: i64,
+    ) -> Result<(), Refusal> {
+        if self.pid().is_none() {
+            return Err(Refusal::NotRunning);
+        }
+        self.over = None;
+        self.finished_ns = now_ns;
+        self.exit_code = exit_code;
+        self.oom_killed |= oom_killed;
+        self.exits += 1;
+        self.phase = Phase::Exited;
+        if let Some(wait) = restart_after {
+            self.phase = Phase::Restarting;
+            self.restart_count += 1;
+            self.restart_wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        }
+        Ok(())
+    }
+
+    /// Whether its processes can be held now; gives the phase that it is in then.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the reason.
+    pub fn may_pause(&self) -> Result<Phase, Refusal> {
+        match self.phase {
+            Phase::Running { pid } => Ok(Phase::Paused { pid }),
+            Phase::Paused { .. } => Err(Refusal::Paused),
+            Phase::Restarting => Err(Refusal::Restarting),
+            Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Err(Refusal::NotRunning),
+        }
+    }
+
     /// Whether it can be started now.
     ///
     /// # Errors
     /// [`Refusal`] with the reason.
-    pub fn may_start(&self) -> Result<(), Refusal> {
-        match self.phase {
-            Phase::Created | Phase::Exited => Ok(()),
-            Phase::Running { .. } => Err(Refusal::Running),
-            Phase::Removing => Err(Refusal::Removing),
-            Phase::Dead => Err(Refusal::Dead),
+    pub fn may_start(&self, by: Starter) -> Result<(), Refusal> {
+        match (self.phase, by) {
+            (Phase::Created | Phase::Exited, Starter::Hand)
+            | (Phase::Restarting, Starter::Policy | Starter::Boot)
+            | (Phase::Exited, Starter::Boot) => Ok(()),
+            // It was going to be started again, and is not any more.
+            (Phase::Created | Phase::Exited, _) => Err(Refusal::NotRunning),
+            (Phase::Running { .. } | Phase::Restarting, _) => Err(Refusal::Running),
+            (Phase::Paused { .. }, _) => Err(Refusal::Paused),
+            (Phase::Removing, _) => Err(Refusal::Removing),
+            (Phase::Dead, _) => Err(Refusal::Dead),
         }
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn container(phase: Phase) -> Container {
-        Container {
-            id: "ab".repeat(32),
-            name: "x".to_owned(),
-            tenant: "default".to_owned(),
-            created_ns: 1,
-            image_id: String::new(),
-            image_os: "linux".to_owned(),
-            chain: Vec::new(),
-            config: ContainerConfig::default(),
-            host_config: HostConfig::default(),
-            attachments: Vec::new(),
-            path: "true".to_owned(),
-            args: Vec::new(),
-            mounts: Vec::new(),
-            phase,
-            started_ns: 0,
-            finished_ns: 0,
-            exit_code: 0,
-            over: None,
-            error: String::new(),
-            exits: 0,
-        }
-    }
-
-    #[test]
-    fn every_state_answers_every_event_as_the_table_says() {
-        use Phase::{Created, Dead, Exited, Removing};
-        let running = Phase::Running { pid: 7 };
-        let started = Event::Started { pid: 7 };
-        let failed = Event::StartFailed {
-            error: "no".to_owned(),
-            exit_code: 127,
-        };
-        let ended = Event::Ended { exit_code: 3 };
-        let over = Event::Over { exit_code: 3 };
-        let table = [
-            (Created, started.clone(), Ok(running)),
-            (Created, failed.clone(), Ok(Created)),
-            (Created, ended.clone(), Err(Refusal::NotRunning)),
-            (Created, Event::RemovalBegan, Ok(Removing)),
-            (running, started.clone(), Err(Refusal::Running)),
-            (running, failed.clone(), Err(Refusal::Running)),
-            (running, ended.clone(), Ok(Exited)),
-            (running, over.clone(), Ok(running)),
-            (running, Event::RemovalBegan, Err(Refusal::Running)),
-            (Exited, started.clone(), Ok(running)),
-            (Exited, failed.clone(), Ok(Exited)),
-            (Exited, ended.clone(), Err(Refusal::NotRunning)),
-            (Exited, over, Err(Refusal::NotRunning)),
-            (Exited, Event::RemovalBegan, Ok(Removing)),
-            (Removing, started.clone(), Err(Refusal::Removing)),
-            (Removing, ended, Err(Refusal::NotRunning)),
-            (Removing, Event::RemovalBegan, Err(Refusal::Removing)),
-            (Removing, Event::RemovalFailed, Ok(Dead)),
-            (Dead, started, Err(Refusal::Dead)),
-            (Dead, failed, Err(Refusal::Dead)),
-            (Dead, Event::RemovalBegan, Ok(Removing)),
-        ];
-        for (before, event, wanted) in table {
-            let mut subject = container(before);
-            let result = subject.apply(event.clone(), 5).map(|()| subject.phase);
-            assert_eq!(result, wanted, "{before:?} {event:?}");
-        }
-    }
-
-    #[test]
-    fn a_new_run_forgets_how_the_last_one_ended() {
-        let mut subject = container(Phase::Running { pid: 1 });
-        subject.apply(Event::Ended { exit_code: 3 }, 10).unwrap();
-        assert_eq!(
-            (subject.exit_code, subject.finished_ns, subject.exits),
-            (3, 10, 1)
-        );
-        subject.apply(Event::Started { pid: 2 }, 11).unwrap();
-        assert_eq!((subject.exit_code, subject.finished_ns, subject.exits), (0, 0, 1));
-    }
-}
+#[path = "state_tests.rs"]
+pub(crate) mod tests;

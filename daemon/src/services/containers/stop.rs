@@ -1,14 +1,14 @@
 //! `docker stop` and `docker kill`.
 
+use super::judge::{Ask, judge};
 use super::messages::{Found, Watch};
-use super::state::Container;
+use super::state::{Container, Event, Phase};
 use super::verbs::Deps;
 use crate::kernel::limits::{KILL_DEADLINE, STOP_DEADLINE};
-use crate::services::{Failure, naming};
+use crate::services::Failure;
 use docker_api::containers::WaitCondition;
 use protocol::Principal;
 use protocol::handshake::HostOs;
-use protocol::jail::SignalTarget;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,20 @@ pub struct How {
     pub signal: Option<String>,
     /// Seconds until SIGKILL; none means the container's own, else 10; negative waits for ever.
     pub timeout_s: Option<i64>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a container is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody wants it stopped.
+    #[default]
+    Stop,
+    /// Somebody wants it started again.
+    Restart,
+    /// The daemon itself is ending: restart policies start the container again with the next one.
+    Shutdown,
 }
 
 /// Signals by name, with their numbers on FreeBSD and Linux (signal(3), signal(7)).
@@ -94,13 +108,40 @@ pub(super) fn parse_signal(text: &str) -> Option<Signal> {
         })
 }
 
-async fn send(deps: &Deps, by: &Principal, container: &Container, signal: u8) -> Result<(), Failure> {
-    deps.helpers
-        .jail
-        .signal(by, naming::jail(&container.id)?, SignalTarget::First, signal)
-        .await?;
+/// Sends a signal to a container whose lock is not needed: to its first process, or to what is going to start it again. Processes
+/// that are held go on where the signal means their end.
+async fn send(
+    deps: &Deps,
+    by: &Principal,
+    container: &Container,
+    signal: u8,
+    end: Option<Why>,
+) -> Result<(), Failure> {
+    let id = &container.id;
+    if let Some(why) = end {
+        let (by_hand, keep) = (why != Why::Shutdown, why == Why::Restart);
+        deps.change(id, Event::EndWanted { by_hand, keep }).await?;
+    }
+    if container.phase == Phase::Restarting {
+        return match deps.change(id, Event::RestartCancelled).await {
+            // It was started at this very moment, and is stopped like any other.
+            Err(Failure::Conflict(_)) => deps.helpers_signal(by, id, signal).await,
+            other => other.map(drop),
+        };
+    }
+    deps.helpers_signal(by, id, signal).await?;
+    if end.is_some() && container.is_paused() {
+        super::pause::resume(deps, by, container).await?;
+    }
     deps.tell(container, "kill", &[("signal", signal.to_string())]);
     Ok(())
+}
+
+/// Whether a signal is one by which a container is meant to end, as dockerd takes it: its own stop signal, or any where it names
+/// none, or SIGKILL.
+fn is_end(container: &Container, number: u8, os: HostOs) -> bool {
+    let own = &container.config.stop_signal;
+    number == 9 || own.is_empty() || parse_signal(own).is_some_and(|own| own.number(os) == number)
 }
 
 /// Sends one signal.
@@ -116,14 +157,10 @@ pub(super) async fn kill(deps: &Deps, by: &Principal, found: &Found, signal: &st
         Ok(_) | Err(_) => Failure::Invalid(docker_api::error::invalid_signal(wanted)),
     })?;
     let container = &found.container;
-    if !container.is_running() {
-        return Err(Failure::Conflict(format!(
-            "container {} is not running",
-            container.id
-        )));
-    }
+    judge(Ask::Kill, container, &container.name)?;
     let number = signal.number(deps.host_os());
-    send(deps, by, container, number).await?;
+    let end = is_end(container, number, deps.host_os()).then_some(Why::Stop);
+    send(deps, by, container, number, end).await?;
     if number == 9 {
         // dockerd's kill returns when the container has ended.
         wait_until_over(deps, container, KILL_DEADLINE).await?;
@@ -144,9 +181,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         })
         .await?;
     let container = view.map_or_else(|| Arc::clone(&found.container), |view| Arc::clone(&view.borrow()));
-    if !container.is_running() {
-        return Err(Failure::NotModified);
-    }
+    judge(Ask::Stop, &container, &container.name)?;
     let own = &container.config.stop_signal;
     let wanted = how.signal.as_deref().filter(|s| !s.is_empty()).unwrap_or(own);
     let wanted = if wanted.is_empty() { "TERM" } else { wanted };
@@ -154,7 +189,8 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         let text = docker_api::error::invalid_signal(wanted);
         Failure::System(docker_api::error::cannot_stop(&container.name, &text))
     })?;
-    send(deps, by, &container, signal.number(deps.host_os())).await?;
+    let number = signal.number(deps.host_os());
+    send(deps, by, &container, number, Some(how.why)).await?;
     let timeout_s = how.timeout_s.or(container.config.stop_timeout);
     let ended = match timeout_s.map(u64::try_from) {
         None => wait_until_over(deps, &container, STOP_DEADLINE).await,
@@ -165,7 +201,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         }
     };
     if ended.is_err() {
-        send(deps, by, &container, 9).await?;
+        send(deps, by, &container, 9, Some(how.why)).await?;
         wait_until_over(deps, &container, KILL_DEADLINE).await?;
     }
     deps.tell(&container, "stop", &[]);

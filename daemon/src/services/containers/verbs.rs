@@ -3,10 +3,11 @@
 //! Each verb runs in a task of its own: a client that hangs up does not stop it half-way.
 
 use super::actor::Table;
+use super::judge::{Ask, judge};
 use super::messages::{All, Change, ChangeError, Find, Found, Watch};
 use super::roots::{RootGuard, Roots};
-use super::state::{Container, Event, MountPlan};
-use super::{connect, create, endpoint, finish, remove, start, stop};
+use super::state::{Container, Event, MountPlan, Starter};
+use super::{connect, create, endpoint, finish, remove, restart, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
 use crate::services::images::Images;
@@ -23,7 +24,7 @@ use docker_api::containers::{CreateRequest, WaitCondition};
 use docker_api::networks::NetworkConnectRequest;
 use protocol::Principal;
 use protocol::handshake::HostOs;
-use protocol::jail::ProcessInfo;
+use protocol::jail::{ProcessInfo, SignalTarget};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub struct Deps {
     pub settings: Arc<Settings>,
     /// Held while a change is made and written, so that writes keep the order of changes.
     pub recording: tokio::sync::Mutex<()>,
+    /// Whether what an earlier daemon left has been dealt with: until then nothing is started by a policy.
+    pub reconciled: tokio::sync::watch::Sender<bool>,
 }
 
 impl Deps {
@@ -92,6 +95,25 @@ impl Deps {
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),
         );
         self.bus.publish("container", action, &container.id, attributes);
+    }
+
+    /// Sends a signal to a container's first process.
+    ///
+    /// # Errors
+    /// What the jail helper answers.
+    pub(super) async fn helpers_signal(&self, by: &Principal, id: &str, signal: u8) -> Result<(), Failure> {
+        let jail = naming::jail(id)?;
+        Ok(self
+            .helpers
+            .jail
+            .signal(by, jail, SignalTarget::First, signal)
+            .await?)
+    }
+
+    /// Completes when what an earlier daemon left has been dealt with.
+    pub(super) async fn wait_until_reconciled(&self) {
+        // A sender that is gone means that the daemon is ending.
+        let _ = self.reconciled.subscribe().wait_for(|done| *done).await;
     }
 
     /// Which family of host this is.
@@ -134,6 +156,16 @@ impl Containers {
         })
     }
 
+    /// Finds a container to attach to.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` where it is held or between two runs.
+    pub async fn find_to_attach(&self, by: &Principal, text: &str) -> Result<Arc<Container>, Failure> {
+        let container = self.find(by, text).await?.container;
+        judge(Ask::Attach, &container, text)?;
+        Ok(container)
+    }
+
     /// Every container of the caller's tenant.
     ///
     /// # Errors
@@ -169,7 +201,7 @@ impl Containers {
     pub async fn start(&self, by: &Principal, text: &str) -> Result<(), Failure> {
         let found = self.find(by, text).await?;
         let (deps, by) = (Arc::clone(&self.0), by.clone());
-        to_the_end(async move { start::start(&deps, &by, &found).await }).await
+        to_the_end(async move { start::start(&deps, &by, &found, Starter::Hand).await }).await
     }
 
     /// Stops a container: its stop signal, then SIGKILL.
@@ -194,7 +226,7 @@ impl Containers {
                 Ok(()) | Err(Failure::NotModified) => {}
                 Err(other) => return Err(other),
             }
-            start::start(&deps, &by, &found).await?;
+            start::start(&deps, &by, &found, Starter::Hand).await?;
             deps.tell(&found.container, "restart", &[]);
             Ok(())
         })
@@ -374,9 +406,7 @@ impl Containers {
     pub async fn processes(&self, by: &Principal, text: &str) -> Result<Vec<ProcessInfo>, Failure> {
         let found = self.find(by, text).await?;
         let id = &found.container.id;
-        if !found.container.is_running() {
-            return Err(Failure::Conflict(format!("container {id} is not running")));
-        }
+        judge(Ask::Top, &found.container, text)?;
         Ok(self.0.helpers.jail.processes(by, naming::jail(id)?).await?)
     }
 }
@@ -432,7 +462,21 @@ impl Containers {
     /// A container ran when the daemon ended and nothing is left of it: its exit code is not known.
     pub(crate) async fn lost(&self, by: &Principal, container: &Container) {
         let exit_code = container.over.unwrap_or(EXIT_CODE_UNKNOWN);
-        finish::ended(&self.0, by, &container.id, exit_code).await;
+        finish::ended(&self.0, by, &container.id, exit_code, false).await;
+    }
+
+    /// Everything that an earlier daemon left has been dealt with: starts what restart policies want started.
+    pub(crate) async fn start_by_policy(&self, by: &Principal) {
+        self.0.reconciled.send_replace(true);
+        let Ok(all) = self.0.table.ask(All { tenant: None }).await else {
+            return;
+        };
+        let mut starting = tokio::task::JoinSet::new();
+        for container in all.into_iter().filter(|container| restart::at_boot(container)) {
+            let (deps, by) = (Arc::clone(&self.0), by.clone());
+            starting.spawn(async move { restart::again(&deps, &by, &container.id, Starter::Boot).await });
+        }
+        while starting.join_next().await.is_some() {}
     }
 
     /// Finishes a removal that an earlier daemon began.

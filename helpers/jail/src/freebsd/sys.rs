@@ -163,7 +163,7 @@ pub(super) const CPU_SET_BYTES: usize = 128;
 
 /// Gives a jail these processors, one bit each (cpuset_setaffinity(2)); without any, all that the host's first set has.
 pub(super) fn set_processors(jid: i32, wanted: Option<[u8; CPU_SET_BYTES]>) -> Result<()> {
-    let mut set = wanted.unwrap_or_default();
+    let mut set = wanted.unwrap_or([0; CPU_SET_BYTES]);
     let size = std::mem::size_of::<libc::cpuset_t>().min(CPU_SET_BYTES);
     let pointer = set.as_mut_ptr().cast::<libc::cpuset_t>();
     if wanted.is_none() {

@@ -1,0 +1,65 @@
+//! `docker pause` and `docker unpause`.
+
+use super::judge::{Ask, judge};
+use super::messages::Found;
+use super::start::current;
+use super::state::{Container, Event};
+use super::verbs::{Containers, Deps, to_the_end};
+use crate::services::{Failure, naming};
+use protocol::Principal;
+use std::sync::Arc;
+
+impl Containers {
+    /// Holds every process of a container.
+    ///
+    /// # Errors
+    /// `Conflict` where it does not run or is held already; `Unsupported` where the host cannot do it.
+    pub async fn pause(&self, by: &Principal, text: &str) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move { pause(&deps, &by, &found).await }).await
+    }
+
+    /// Lets the processes of a container go on.
+    ///
+    /// # Errors
+    /// `System` where they are not held, as dockerd has it.
+    pub async fn unpause(&self, by: &Principal, text: &str) -> Result<(), Failure> {
+        let found = self.find(by, text).await?;
+        let (deps, by) = (Arc::clone(&self.0), by.clone());
+        to_the_end(async move {
+            let _changing = found.lock.lock().await;
+            let container = current(&deps, &found.container.id).await?;
+            judge(Ask::Unpause, &container, &container.name)?;
+            resume(&deps, &by, &container).await
+        })
+        .await
+    }
+}
+
+async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<(), Failure> {
+    let _changing = found.lock.lock().await;
+    let container = current(deps, &found.container.id).await?;
+    judge(Ask::Pause, &container, &container.name)?;
+    let context = format!("cannot pause container {}", container.id);
+    let paused = deps.helpers.jail.pause(by, naming::jail(&container.id)?).await;
+    paused.map_err(|error| Failure::from(error).within(&context))?;
+    let paused = deps.change(&container.id, Event::Paused).await?;
+    deps.tell(&paused, "pause", &[]);
+    Ok(())
+}
+
+/// Lets processes that are held go on.
+///
+/// # Errors
+/// What the jail helper answers.
+pub(super) async fn resume(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
+    deps.helpers.jail.resume(by, naming::jail(&container.id)?).await?;
+    match deps.change(&container.id, Event::Resumed).await {
+        Ok(resumed) => deps.tell(&resumed, "unpause", &[]),
+        // It has ended since, by the signal that it was resumed for.
+        Err(Failure::Conflict(_) | Failure::NotFound(_)) => {}
+        Err(other) => return Err(other),
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Holding, limiting and restarting containers.
+
+use serde_json::Value;
+use system_tests::docker;
+use system_tests::docker::{Docker, eventually};
+
+/// `State` of inspect.
+fn state(docker: &Docker, name: &str) -> Value {
+    serde_json::from_str(&docker.ok(&format!("inspect --format '{{{{json .State}}}}' {name}"))).unwrap()
+}
+
+fn inspect(docker: &Docker, name: &str, what: &str) -> String {
+    docker.ok(&format!("inspect --format '{{{{{what}}}}}' {name}"))
+}
+
+#[test]
+fn a_paused_container_does_nothing_until_it_is_unpaused() {
+    let docker = docker!();
+    docker.ok("run -d --name li-1 base sh -c 'while :; do echo x; sleep 0.02; done'");
+    assert_eq!(docker.ok("pause li-1"), "li-1");
+    let status = docker.ok("ps --filter name=li-1 --format '{{.Status}} {{.State}}'");
+    assert!(
+        status.starts_with("Up ") && status.ends_with("(Paused) paused"),
+        "{status}"
+    );
+    let now = state(&docker, "li-1");
+    assert_eq!(
+        (&now["Running"], &now["Paused"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+    let lines = docker.ok("logs li-1").len();
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    assert_eq!(docker.ok("logs li-1").len(), lines, "it still writes");
+    for (line, words) in [
+        ("pause li-1", "is already paused"),
+        (
+            "start li-1",
+            "cannot start a paused container, try unpause instead",
+        ),
+        ("exec li-1 true", "is paused, unpause the container before exec"),
+        (
+            "rm li-1",
+            "cannot remove container \"li-1\": container is paused and must be unpaused first",
+        ),
+    ] {
+        let error = docker.fails(1, line);
+        assert!(error.contains(words), "{line}: {error}");
+    }
+    assert_eq!(docker.ok("unpause li-1"), "li-1");
+    assert!(docker.fails(1, "unpause li-1").contains("is not paused"));
+    eventually("it goes on", || docker.ok("logs li-1").len() > lines);
+    docker.ok("pause li-1");
+    // What is stopped while it is held goes on to its end.
+    docker.ok("stop -t 0 li-1");
+    assert_eq!(state(&docker, "li-1")["ExitCode"], 137);
+    docker.ok("start li-1");
+    docker.ok("pause li-1");
+    docker.ok("rm -f li-1");
+}
+
+#[test]
+fn memory_that_runs_out_ends_the_container() {
+    let docker = docker!();
+    let hog = "a=xxxxxxxxxxxxxxxx; while :; do a=$a$a; done";
+    docker.fails(137, &format!("run --name li-2 --memory 16m base sh -c '{hog}'"));
+    let now = state(&docker, "li-2");
+    assert_eq!(
+        (&now["OOMKilled"], &now["ExitCode"]),
+        (&Value::Bool(true), &Value::from(137))
+    );
+    assert_eq!(
+        inspect(&docker, "li-2", ".HostConfig.MemorySwap"),
+        (32 << 20).to_string()
+    );
+    docker.ok("rm li-2");
+    let error = docker.fails(125, "run --rm --memory 1m base true");
+    assert!(error.contains("Minimum memory limit allowed is 6MB"), "{error}");
+}
+
+#[test]
+fn limits_on_processes_hold_and_can_be_raised_while_it_runs() {
+    let docker = docker!();
+    docker.ok("run -d --name li-3 --pids-limit 3 --cpus 0.5 --ulimit nofile=77:88 base sleep 600");
+    let fork = "exec li-3 sh -c 'sleep 0.2 & sleep 0.2 & sleep 0.2 & sleep 0.2 & wait; echo $?'";
+    assert!(docker.run(fork).err.contains("can't fork"));
+    eventually("they have ended", || docker.run("exec li-3 true").code == 0);
+    assert_eq!(docker.ok("exec li-3 sh -c 'ulimit -n; ulimit -Hn'"), "77\n88");
+    docker.ok("update --pids-limit 50 li-3");
+    assert_eq!(docker.ok(fork).lines().last(), Some("0"));
+    assert_eq!(inspect(&docker, "li-3", ".HostConfig.PidsLimit"), "50");
+    let error = docker.fails(1, "update --cpu-quota 50000 li-3");
+    assert!(
+        error.contains("Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"),
+        "{error}"
+    );
+    let used = docker.ok("stats --no-stream --format '{{.Name}} {{.PIDs}} {{.MemUsage}}' li-3");
+    assert!(used.starts_with("li-3 1 ") && used.contains(" / "), "{used}");
+    docker.ok("rm -f li-3");
+}
+
+#[test]
+fn a_policy_starts_a_container_again_until_it_is_stopped() {
+    let docker = docker!();
+    docker.ok("run -d --name li-4 --restart on-failure:2 base sh -c 'echo x; exit 3'");
+    eventually("it gave up", || state(&docker, "li-4")["Status"] == "exited");
+    assert_eq!(docker.ok("logs li-4"), "x\nx\nx");
+    assert_eq!(inspect(&docker, "li-4", ".RestartCount"), "2");
+    docker.ok("run -d --name li-5 --restart always base sh -c 'echo x; sleep 0.2'");
+    eventually("it was started again", || {
+        docker.ok("logs li-5").lines().count() > 2
+    });
+    docker.ok("stop -t 0 li-5");
+    let lines = docker.ok("logs li-5");
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    assert_eq!(
+        docker.ok("logs li-5"),
+        lines,
+        "it was started again after it was stopped"
+    );
+    assert_eq!(state(&docker, "li-5")["Status"], "exited");
+    docker.ok("update --restart no li-5");
+    docker.ok("start li-5");
+    docker.ok("wait li-5");
+    docker.ok("rm li-4 li-5");
+}
+
+#[test]
+fn an_init_and_kernel_settings_are_the_containers_own() {
+    let docker = docker!();
+    let line = "run --rm --init --sysctl net.ipv4.ip_forward=1 --sysctl kernel.msgmax=4242 --oom-score-adj 300 base sh -c \
+        'cat /proc/1/comm /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/self/oom_score_adj; exit 9'";
+    let ran = docker.run(line);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (9, "init\n1\n4242\n300\n"),
+        "{}",
+        ran.err
+    );
+    // The command itself refuses what is not within a namespace; this one is, of another kind of namespace.
+    let error = docker.fails(
+        125,
+        "run --rm --network host --sysctl net.core.somaxconn=9 base true",
+    );
+    assert!(error.contains("is not in a separate kernel namespace"), "{error}");
+}
