@@ -295,6 +295,7 @@ mod tests {
 
     #[test]
     fn bad_limits_are_refused_in_dockerds_words() {
+        /// A round number of bytes over the smallest limit.
         const MB: i64 = 1_000_000;
         assert_eq!(said(|h| h.memory = 1000), "Minimum memory limit allowed is 6MB");
         assert_eq!(

@@ -11,6 +11,7 @@ use protocol::jail::{Limits, UNLIMITED, Usage};
 use std::ffi::CStr;
 use std::io::{Error, Result};
 
+/// Nanoseconds in a second: racct counts seconds, Docker nanoseconds.
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// Room for what a jail uses, in bytes: some 25 short names with numbers.
