@@ -128,6 +128,30 @@ pub fn parse_go(text: &str) -> Option<(bool, Duration)> {
     Some((negative, Duration::from_nanos(total_ns)))
 }
 
+/// A duration as Go prints it, to the millisecond: `1m30s`, `1.5s`, `300ms`.
+#[must_use]
+pub fn go(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    if ms < 1000 {
+        return if ms == 0 {
+            "0s".to_owned()
+        } else {
+            format!("{ms}ms")
+        };
+    }
+    let (minutes, rest_ms) = (duration.as_secs() / SECONDS_PER_MINUTE, ms % 60_000);
+    let fraction = format!("{:03}", rest_ms % 1000);
+    let seconds = match fraction.trim_end_matches('0') {
+        "" => format!("{}s", rest_ms / 1000),
+        fraction => format!("{}.{fraction}s", rest_ms / 1000),
+    };
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m{seconds}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
 fn unit_ns(unit: &str) -> Option<u64> {
     match unit {
         "ns" => Some(1),
@@ -218,6 +242,20 @@ mod tests {
             "Restarting (1) 3 seconds ago"
         );
         assert_eq!(ContainerStatus::Created.to_string(), "Created");
+    }
+
+    #[test]
+    fn durations_are_printed_as_go_prints_them() {
+        for (ms, text) in [
+            (0, "0s"),
+            (300, "300ms"),
+            (1500, "1.5s"),
+            (30_000, "30s"),
+            (90_000, "1m30s"),
+            (3_600_000, "1h0m0s"),
+        ] {
+            assert_eq!(go(Duration::from_millis(ms)), text);
+        }
     }
 
     #[test]

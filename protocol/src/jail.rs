@@ -357,6 +357,8 @@ pub enum SignalTarget {
     First,
     /// Every process of the jail.
     Everyone,
+    /// One process of the jail, by its id as the host sees it; one that is not in the jail gets nothing.
+    Process(i32),
 }
 
 /// What the jail helper answers.

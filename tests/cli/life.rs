@@ -143,3 +143,37 @@ fn an_init_and_kernel_settings_are_the_containers_own() {
     );
     assert!(error.contains("is not in a separate kernel namespace"), "{error}");
 }
+
+#[test]
+fn health_is_checked_and_shown() {
+    let docker = docker!();
+    let options = "--health-cmd 'echo looked; test -e /ok' --health-interval 200ms --health-retries 2";
+    docker.ok(&format!("run -d --name li-6 {options} base sleep 600"));
+    let status = || docker.ok("ps --filter name=li-6 --format '{{.Status}}'");
+    assert!(status().ends_with("(health: starting)"), "{}", status());
+    eventually("it is unhealthy", || status().ends_with("(unhealthy)"));
+    docker.ok("exec li-6 touch /ok");
+    eventually("it is healthy", || status().ends_with("(healthy)"));
+    assert_eq!(
+        docker.ok("ps --filter health=healthy --format '{{.Names}}'"),
+        "li-6"
+    );
+    let health = &state(&docker, "li-6")["Health"];
+    let log = health["Log"].as_array().unwrap();
+    assert!(
+        (1..=5).contains(&log.len()) && log[log.len() - 1]["Output"] == "looked\n",
+        "{health}"
+    );
+    docker.ok("rm -f li-6");
+    // The image's check is left out on demand, and one that takes too long is ended.
+    docker.ok("run -d --name li-7 --health-cmd 'sleep 77' --health-interval 100ms --health-timeout 300ms --health-retries 1 base sleep 600");
+    eventually("it is unhealthy", || {
+        state(&docker, "li-7")["Health"]["Status"] == "unhealthy"
+    });
+    let output = state(&docker, "li-7")["Health"]["Log"][0]["Output"].clone();
+    assert_eq!(output, "Health check exceeded timeout (300ms)");
+    eventually("it was killed", || {
+        docker.ok("top li-7").matches("sleep 77").count() <= 1
+    });
+    docker.ok("rm -f li-7");
+}

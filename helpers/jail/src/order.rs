@@ -61,7 +61,11 @@ fn fill(request: &Request) -> Fit<Order> {
         Request::Signal { jail, target, signal } => {
             let mut order = named(SIGNAL, jail)?;
             order.numbers[0] = u64::from(*signal);
-            order.numbers[1] = u64::from(*target == SignalTarget::Everyone);
+            order.numbers[1] = match target {
+                SignalTarget::First => 0,
+                SignalTarget::Everyone => u64::MAX,
+                SignalTarget::Process(pid) => small(*pid)?,
+            };
             Ok(order)
         }
         Request::Remove { jail } => named(REMOVE, jail),
@@ -167,7 +171,11 @@ fn parse(order: &Order) -> Fit<Request> {
         }),
         SIGNAL => Ok(Request::Signal {
             jail: jail()?,
-            target: choose(order.numbers[1], [SignalTarget::First, SignalTarget::Everyone])?,
+            target: match order.numbers[1] {
+                0 => SignalTarget::First,
+                u64::MAX => SignalTarget::Everyone,
+                pid => SignalTarget::Process(small(pid)?),
+            },
             signal: small(order.numbers[0])?,
         }),
         REMOVE => Ok(Request::Remove { jail: jail()? }),
@@ -280,7 +288,7 @@ fn number<T: std::str::FromStr>(word: &str) -> Fit<T> {
     word.parse().map_err(|_| BadOrder("number"))
 }
 
-fn small<T: TryFrom<u64>>(number: u64) -> Fit<T> {
+fn small<T: TryFrom<N>, N>(number: N) -> Fit<T> {
     T::try_from(number).map_err(|_| BadOrder("number out of range"))
 }
 
@@ -347,6 +355,11 @@ mod tests {
                 jail: name(),
                 target: SignalTarget::Everyone,
                 signal: 64,
+            },
+            Request::Signal {
+                jail: name(),
+                target: SignalTarget::Process(4242),
+                signal: 9,
             },
             Request::Remove { jail: name() },
             Request::Processes { jail: name() },

@@ -1,7 +1,7 @@
 //! What the administrator's policy allows, and what can be asked at all. Pure; the front and the hand both ask it.
 
 use crate::host;
-use protocol::jail::{JailSpec, Limits, Network, ProcessSpec, Request, UNLIMITED};
+use protocol::jail::{JailSpec, Limits, Network, ProcessSpec, Request, SignalTarget, UNLIMITED};
 use protocol::limits::ARGUMENT_BLOCK_BYTES_MAX;
 use protocol::policy::JailPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -21,11 +21,7 @@ pub(crate) fn judge(policy: &JailPolicy, request: &Request) -> Answer<()> {
     match request {
         Request::Create(spec) => judge_jail(policy, spec),
         Request::Launch { jail: _, process } => judge_process(policy, process),
-        Request::Signal {
-            jail: _,
-            target: _,
-            signal,
-        } => judge_signal(*signal),
+        Request::Signal { target, signal, .. } => judge_signal(*target, *signal),
         Request::Limit { jail: _, limits } => judge_limits(limits),
         Request::OpenNetwork { jail: _ }
         | Request::Remove { jail: _ }
@@ -118,11 +114,13 @@ pub(crate) fn resource(name: &str) -> Answer<Resource> {
     host::rlimit_resource(name).ok_or_else(unknown)
 }
 
-fn judge_signal(signal: u8) -> Answer<()> {
-    if (1..=host::SIGNAL_MAX).contains(&signal) {
+fn judge_signal(target: SignalTarget, signal: u8) -> Answer<()> {
+    // 0 and below stand for groups of processes (kill(2)).
+    let is_one = !matches!(target, SignalTarget::Process(pid) if pid <= 0);
+    if is_one && (1..=host::SIGNAL_MAX).contains(&signal) {
         Ok(())
     } else {
-        bad("signal out of range")
+        bad("signal or process out of range")
     }
 }
 
@@ -148,7 +146,7 @@ pub(crate) fn fail<T>(code: ErrorCode, why: &str) -> Answer<T> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::jail::{Rlimit, Role, SignalTarget, Stdio, Throttle, Throttled};
+    use protocol::jail::{Rlimit, Role, Stdio, Throttle, Throttled};
     use protocol::mount::{Access, Flavour};
     use protocol::names::{Bounded, HostName, HostPath, JailName, Label, MountName, Text};
 

@@ -56,6 +56,7 @@ message!(Stdio, "jail::Stdio" {
 message!(SignalTarget, "jail::SignalTarget" {
     First => Self::First,
     Everyone => Self::Everyone,
+    Process => Self::Process(4242),
 });
 
 message!(Response, "jail::Response" {

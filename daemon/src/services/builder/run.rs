@@ -5,7 +5,7 @@ use super::{BuildError, Deps};
 use crate::services::containers::RemoveHow;
 use crate::services::processes::hub::{Chunk, Wanted};
 use docker_api::build_image::BuildQuery;
-use docker_api::containers::{ContainerConfig, CreateRequest, WaitCondition};
+use docker_api::containers::{ContainerConfig, CreateRequest, HealthConfig, WaitCondition};
 use docker_api::host_config::HostConfig;
 use docker_api::image_config::ImageConfig;
 use docker_api::stream::StreamKind;
@@ -40,8 +40,11 @@ pub(super) fn request(
             stop_signal: config.stop_signal,
             on_build: config.on_build,
             shell: config.shell,
-            // A health check means nothing for a step.
-            healthcheck: None,
+            // A health check means nothing for a step, also the image's.
+            healthcheck: Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }),
             ..ContainerConfig::default()
         },
         host_config: HostConfig {

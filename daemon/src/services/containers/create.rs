@@ -217,6 +217,7 @@ pub(super) fn merge(config: &mut ContainerConfig, image: &ImageConfig) {
     if config.shell.is_none() {
         config.shell.clone_from(&image.shell);
     }
+    super::health::merge(&mut config.healthcheck, image.healthcheck.as_ref());
 }
 
 /// Puts the container in the table, under its name or a made-up one, and writes it down before anything is done.

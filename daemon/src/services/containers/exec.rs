@@ -40,25 +40,7 @@ impl Containers {
         account_of(&self.0, by, &root, &found.container, &spec)
             .await
             .map_err(|failure| Failure::Invalid(failure.to_string()))?;
-        let exec = Exec {
-            id: naming::new_id(),
-            container: found.container.id.clone(),
-            tenant: found.container.tenant.clone(),
-            hub: Arc::default(),
-            state: Mutex::new(ExecState::Created),
-            request: spec,
-        };
-        let (id, command) = (
-            exec.id.clone(),
-            exec.request.cmd.clone().unwrap_or_default().join(" "),
-        );
-        self.0.processes.ask(AddExec(Arc::new(exec))).await?;
-        self.0.tell(
-            &found.container,
-            &format!("exec_create: {command}"),
-            &[("execID", id.clone())],
-        );
-        Ok(id)
+        Ok(make(&self.0, &found.container, spec).await?.id.clone())
     }
 
     /// Finds an exec.
@@ -97,7 +79,28 @@ impl Containers {
     }
 }
 
-async fn run_exec(
+/// Puts an exec into the table.
+pub(super) async fn make(deps: &Deps, container: &Container, spec: ExecSpec) -> Result<Arc<Exec>, Failure> {
+    let exec = Arc::new(Exec {
+        id: naming::new_id(),
+        container: container.id.clone(),
+        tenant: container.tenant.clone(),
+        hub: Arc::default(),
+        state: Mutex::new(ExecState::Created),
+        request: spec,
+    });
+    let command = exec.request.cmd.clone().unwrap_or_default().join(" ");
+    deps.processes.ask(AddExec(Arc::clone(&exec))).await?;
+    deps.tell(
+        container,
+        &format!("exec_create: {command}"),
+        &[("execID", exec.id.clone())],
+    );
+    Ok(exec)
+}
+
+/// Runs an exec that was made.
+pub(super) async fn run_exec(
     deps: &Arc<Deps>,
     by: &Principal,
     container: &Arc<Container>,

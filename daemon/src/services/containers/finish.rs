@@ -2,7 +2,7 @@
 
 use super::state::{Container, Event, Phase};
 use super::verbs::Deps;
-use super::{endpoint, mounting, restart, start};
+use super::{endpoint, health, mounting, restart, start};
 use crate::services::processes::Ended;
 use crate::services::processes::messages::DropExecs;
 use crate::services::{Failure, naming};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 /// Goes on watching a run in the background until its end.
 pub(super) fn watch(deps: &Arc<Deps>, by: &Principal, container: &Arc<Container>, running: Ended) {
+    health::monitor(deps, by, container);
     let (deps, by, container) = (Arc::clone(deps), by.clone(), Arc::clone(container));
     tokio::spawn(async move {
         let Ended {

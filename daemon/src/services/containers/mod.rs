@@ -33,6 +33,7 @@ mod endpoint;
 mod exec;
 mod files;
 mod finish;
+mod health;
 pub mod inspect;
 mod judge;
 mod limits;

@@ -45,14 +45,7 @@ fn check_config(config: &ContainerConfig) -> Result<(), Failure> {
         super::stop::parse_signal(&config.stop_signal)
             .ok_or_else(|| invalid(format!("invalid signal: {}", config.stop_signal)))?;
     }
-    let test = config
-        .healthcheck
-        .as_ref()
-        .and_then(|health| health.test.as_ref());
-    match test.and_then(|test| test.first()).map(String::as_str) {
-        None | Some("NONE") => Ok(()),
-        Some(_) => unsupported("a health check"),
-    }
+    config.healthcheck.as_ref().map_or(Ok(()), super::health::check)
 }
 
 fn check_modes(host: &HostConfig) -> Result<(), Failure> {

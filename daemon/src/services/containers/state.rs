@@ -1,6 +1,7 @@
 //! The container's state machine: pure, told the time.
 
 use super::attachment::Attachment;
+use super::health;
 use docker_api::containers::{ContainerConfig, Health};
 use docker_api::host_config::HostConfig;
 use protocol::mount::Access;
@@ -378,7 +379,10 @@ impl Container {
                 Phase::Restarting => self.phase = Phase::Exited,
                 _ => return Err(Refusal::NotRunning),
             },
-            Event::Paused => self.phase = self.may_pause()?,
+            Event::Paused => {
+                self.phase = self.may_pause()?;
+                self.health = health::stopped(self.health.take());
+            }
             Event::Resumed => match self.phase {
                 Phase::Paused { pid } => self.phase = Phase::Running { pid },
                 _ => return Err(Refusal::NotPaused),
@@ -421,6 +425,7 @@ impl Container {
         self.exit_code = 0;
         self.oom_killed = false;
         self.error.clear();
+        self.health = health::starting(&self.config, self.health.take());
         Ok(())
     }
 
@@ -439,6 +444,7 @@ impl Container {
         self.exit_code = exit_code;
         self.oom_killed |= oom_killed;
         self.exits += 1;
+        self.health = health::stopped(self.health.take());
         self.phase = Phase::Exited;
         if let Some(wait) = restart_after {
             self.phase = Phase::Restarting;

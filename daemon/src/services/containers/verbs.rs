@@ -71,17 +71,25 @@ impl Deps {
     /// `Conflict` where it does not fit the state.
     pub(super) async fn change(&self, id: &str, event: Event) -> Result<Arc<Container>, Failure> {
         let _recording = self.recording.lock().await;
+        let container = self.note(id, event).await?;
+        self.store.put(Kind::Container, id, &*container).await?;
+        Ok(container)
+    }
+
+    /// Tells the table what happened, without writing it down: the next daemon need not know.
+    ///
+    /// # Errors
+    /// `Conflict` where it does not fit the state.
+    pub(super) async fn note(&self, id: &str, event: Event) -> Result<Arc<Container>, Failure> {
         let change = Change {
             id: id.to_owned(),
             event,
         };
-        let container = self.table.ask(change).await?.map_err(|error| match error {
+        self.table.ask(change).await?.map_err(|error| match error {
             ChangeError::Gone(text) => Failure::NotFound(format!("No such container: {text}")),
             ChangeError::Refused(why) => Failure::Conflict(why.to_string()),
             ChangeError::NameTaken(taken) => Failure::Conflict(taken.to_string()),
-        })?;
-        self.store.put(Kind::Container, id, &*container).await?;
-        Ok(container)
+        })
     }
 
     /// Publishes an event about a container with dockerd's attributes.

@@ -1,7 +1,9 @@
 //! The table of hubs and execs: a thin actor around two maps.
 
 use super::hub::Hub;
-use super::messages::{AddExec, DropContainer, DropExecs, Exec, ExecState, ExecsOf, FindExec, HubOf};
+use super::messages::{
+    AddExec, DropContainer, DropExec, DropExecs, Exec, ExecState, ExecsOf, FindExec, HubOf,
+};
 use crate::kernel::limits::{ACTOR_DEADLINE, MAILBOX_MESSAGES_MAX};
 use actix::{Actor, Addr, Context, Handler, MessageResult};
 use std::collections::BTreeMap;
@@ -44,6 +46,14 @@ impl Handler<DropExecs> for ProcessesActor {
 
     fn handle(&mut self, message: DropExecs, _: &mut Self::Context) {
         self.execs.retain(|_, exec| exec.container != message.container);
+    }
+}
+
+impl Handler<DropExec> for ProcessesActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DropExec, _: &mut Self::Context) {
+        self.execs.remove(&message.id);
     }
 }
 

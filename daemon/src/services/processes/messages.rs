@@ -29,6 +29,14 @@ pub struct DropExecs {
     pub container: String,
 }
 
+/// Forgets one exec.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DropExec {
+    /// Its id.
+    pub id: String,
+}
+
 /// An exec instance.
 #[derive(Debug)]
 pub struct Exec {

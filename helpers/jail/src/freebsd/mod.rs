@@ -181,6 +181,7 @@ impl Host {
         let first = self.records.read(jail)?;
         match (target, first) {
             (SignalTarget::Everyone, _) => launch::signal(jid, None, signal),
+            (SignalTarget::Process(pid), _) => launch::signal(jid, Some(pid), signal),
             (SignalTarget::First, Some(first)) if processes::lives(jid, first)? => {
                 launch::signal(jid, Some(first.pid), signal)
             }

@@ -241,6 +241,7 @@ impl Host {
         match target {
             SignalTarget::First => first.signal(signal),
             SignalTarget::Everyone => processes::signal_everyone(&first, signal),
+            SignalTarget::Process(pid) => processes::signal_one(&first, pid, signal),
         }
         .map_err(|e| HelperError::system("signal", &e))
     }

@@ -111,19 +111,25 @@ pub(super) fn signal_everyone(first: &Process, signal: u8) -> Result<()> {
         if new.is_empty() {
             break;
         }
-        let jail = namespace(first.pid)?;
         for pid in new {
-            let Some(process) = Process::by_number(pid)? else {
-                continue;
-            };
-            // The number may have become a process of the host's between the listing and the handle.
-            if namespace(pid).is_ok_and(|namespace| namespace == jail) {
-                process.signal(signal)?;
-            }
+            signal_one(first, pid, signal)?;
             told.insert(pid);
         }
     }
     first.signal(signal)
+}
+
+/// Signals a process by its number if it is in a first one's jail.
+pub(super) fn signal_one(first: &Process, pid: i32, signal: u8) -> Result<()> {
+    let jail = namespace(first.pid)?;
+    let Some(process) = Process::by_number(pid)? else {
+        return Ok(());
+    };
+    // The number may have become a process of the host's; only now that the handle is held it stays what it is.
+    if namespace(pid).is_ok_and(|namespace| namespace == jail) {
+        process.signal(signal)?;
+    }
+    Ok(())
 }
 
 /// The processes of a first one's jail, by number.

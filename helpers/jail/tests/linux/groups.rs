@@ -72,14 +72,14 @@ fn a_limit_on_processes_holds_and_can_be_raised() {
     let pid = ground.create("pids");
     ground.limit("pids", limits(2));
     let mut running = ground.launch("pids", first(&["sh"])).unwrap();
-    say(
-        &mut running.stdin,
-        "sleep 60 & (sleep 60) & sleep 1; echo over; read x; sleep 60 & read x",
-    );
+    say(&mut running.stdin, "sleep 60 & read x");
     eventually("two processes", || ground.usage("pids").processes == 2);
     assert_eq!(ground.usage("pids").processes_limit, 2);
+    let (_, detail) = ground.launch_error("pids", further(&["true"]));
+    assert!(detail.contains("Resource temporarily unavailable"), "{detail}");
     ground.limit("pids", limits(u64::MAX));
     assert_eq!(ground.usage("pids").processes_limit, u64::MAX);
+    assert_eq!(ground.exec("pids", "true").status, exited(0));
     let names = groups(pid);
     assert!(!names.is_empty());
     ground.remove("pids").unwrap();
