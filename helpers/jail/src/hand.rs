@@ -48,7 +48,7 @@ fn obey(policy: &JailPolicy, host: &Host, order: &Order, fds: Vec<OwnedFd>) -> A
         );
     }
     match request {
-        Request::Create(spec) => host.create(&spec).map(number),
+        Request::Create(spec) => host.create(&spec).map(|jid| with_fds(jid, Vec::new())),
         Request::OpenNetwork { jail } => host.open_network(&jail).map(|sockets| with_fds(0, sockets)),
         Request::Launch { jail, process } => host
             .launch(&jail, &process, fds)
@@ -75,10 +75,6 @@ pub(crate) fn descriptors(request: &Request) -> usize {
         Request::Launch { process, .. } if process.stdio == Stdio::Pipes => STREAMS,
         _ => 0,
     }
-}
-
-fn number(value: i32) -> Done {
-    with_fds(value, Vec::new())
 }
 
 fn with_block(block: Vec<u8>) -> Done {
