@@ -145,6 +145,10 @@ impl Host {
         let from = source.path.to_str().ok_or_else(|| {
             HelperError::new(ErrorCode::BadContent, "the path of a bind source is not UTF-8")
         })?;
+        match source.depth {
+            // What is mounted below is shown in neither case.
+            Depth::Whole | Depth::Alone => {}
+        }
         let stat = fstat(&source.fd).map_err(|errno| HelperError::system(from, &errno.into()))?;
         if source.kind == Kind::File && FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             let detail = format!("{from}: nullfs shows directories and plain files only");
