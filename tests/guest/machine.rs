@@ -5,7 +5,7 @@
 
 use crate::console::Console;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -26,6 +26,10 @@ const POOL_BYTES: u64 = 8 << 30;
 /// The port in the guest behind which the API socket is.
 const API_PORT: u16 = 2375;
 
+/// The ports in the guest that a container publishes: TCP and UDP.
+const PUBLISHED_TCP: u16 = 8080;
+const PUBLISHED_UDP: u16 = 5353;
+
 /// A running guest. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -35,6 +39,7 @@ pub(crate) struct Machine {
     pub(crate) console: Console,
     /// The port on this host's loopback that leads to the API.
     pub(crate) api_port: u16,
+    published: (u16, u16),
 }
 
 /// What the test needs and may not be there.
@@ -84,6 +89,7 @@ impl Machine {
         let serial = folder.join("serial");
         let log = File::create(folder.join("console.log")).unwrap();
         let api_port = free_port();
+        let published = (free_port(), free_udp_port());
         let accelerator = std::env::var(ACCELERATOR).unwrap_or_else(|_| ACCELERATOR_DEFAULT.to_owned());
         let disk = |path: &Path, more: &str| format!("file={},if=virtio,{more}", path.display());
         let qemu = Command::new("qemu-system-x86_64")
@@ -116,7 +122,10 @@ impl Machine {
             .args(["-drive", &disk(&pool, "format=raw,cache=unsafe")])
             .args([
                 "-netdev",
-                &format!("user,id=n0,hostfwd=tcp:127.0.0.1:{api_port}-:{API_PORT}"),
+                &format!(
+                    "user,id=n0,hostfwd=tcp:127.0.0.1:{api_port}-:{API_PORT},hostfwd=tcp:127.0.0.1:{}-:{PUBLISHED_TCP},hostfwd=udp:127.0.0.1:{}-:{PUBLISHED_UDP}",
+                    published.0, published.1
+                ),
             ])
             .args(["-device", "virtio-net-pci,netdev=n0"])
             .args([
@@ -138,7 +147,13 @@ impl Machine {
             folder,
             console,
             api_port,
+            published,
         }
+    }
+
+    /// The ports on this host's loopback that lead to the guest's own 8080 (TCP) and 5353 (UDP).
+    pub(crate) fn published(&self) -> (u16, u16) {
+        self.published
     }
 
     /// Where the console's log and the forwarded socket lie.
@@ -212,6 +227,14 @@ fn format_of(image: &Path) -> &'static str {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()

@@ -10,8 +10,11 @@
     reason = "what is not as expected fails the test"
 )]
 
+mod changes;
 mod console;
+mod life;
 mod machine;
+mod ports;
 mod sandboxes;
 mod story;
 
@@ -34,6 +37,12 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     story.files_are_copied_in_and_out();
     story.containers_reach_each_other_and_the_outside();
     story.mounts_are_what_was_asked_for();
+    changes::are_seen_committed_and_exported(&mut story);
+    life::a_paused_container_stands_still(&mut story);
+    life::a_container_is_measured(&mut story);
+    life::limits_bite(&mut story);
+    ports::names_are_found_on_a_user_network(&mut story);
+    ports::published_ports_are_reached_from_everywhere(&mut story);
     sandboxes::are_closed(&mut story);
     story.cycles_leave_nothing_behind();
 }

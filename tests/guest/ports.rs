@@ -1,0 +1,75 @@
+//! User networks and published ports.
+
+use crate::story::Story;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+/// Longer than any answer needs on a machine that is emulated.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// What answers on TCP port 80 and UDP port 53 of a container.
+const SERVER: &str = "while :; do echo tcp-served | nc -l 80 > /dev/null; done & while :; do echo udp-served | nc -u -l -w 1 53 > /dev/null; done";
+
+/// The guest's own address towards the outside (QEMU's user network).
+const HOST_ADDRESS: &str = "10.0.2.15";
+
+pub(crate) fn names_are_found_on_a_user_network(story: &mut Story) {
+    story.docker("network create --subnet 172.30.0.0/24 inner");
+    story.docker("run -d --name one --network inner --network-alias first base sleep 1000");
+    for name in ["one", "first"] {
+        let ping = story.docker(&format!("run --rm --network inner base ping -c 1 {name}"));
+        assert!(ping.contains("1 packets received"), "{ping}");
+    }
+    let outside = story.docker("run --rm --network inner base ping -c 1 10.0.2.2");
+    assert!(outside.contains("1 packets received"), "{outside}");
+    // Other networks do not reach it.
+    story.ends(2, "run --rm base ping -c 1 -t 3 172.30.0.2");
+    story.docker("rm -f one");
+    story.docker("network rm inner");
+}
+
+pub(crate) fn published_ports_are_reached_from_everywhere(story: &mut Story) {
+    let (tcp, udp) = story.machine.published();
+    story.docker(&format!(
+        "run -d --name published -p 8080:80 -p 5353:53/udp base sh -c '{SERVER}'"
+    ));
+    assert_eq!(
+        story.docker("port published 80/tcp").lines().next(),
+        Some("0.0.0.0:8080")
+    );
+    // From another machine: QEMU forwards from this one.
+    assert_eq!(ask_tcp(tcp), "tcp-served\n");
+    assert_eq!(ask_udp(udp), "udp-served\n");
+    for address in [HOST_ADDRESS, "127.0.0.1"] {
+        let tcp = story.guest(&format!("echo | nc -N -w 5 {address} 8080"));
+        assert_eq!(tcp, "tcp-served", "{address}");
+        let udp = story.guest(&format!("echo | nc -u -w 3 {address} 5353"));
+        assert_eq!(udp, "udp-served", "{address}");
+    }
+    let other = story.docker(&format!(
+        "run --rm base sh -c 'echo | nc -N -w 5 {HOST_ADDRESS} 8080'"
+    ));
+    assert_eq!(other, "tcp-served");
+    let taken = story.ends(125, "run --rm -p 8080:80 base true");
+    assert!(taken.err.contains("port is already allocated"), "{taken:?}");
+    story.docker("rm -f published");
+}
+
+fn ask_tcp(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+    stream.write_all(b"\n").unwrap();
+    let mut answer = [0; 64];
+    let count = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+fn ask_udp(port: u16) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+    socket.send_to(b"\n", ("127.0.0.1", port)).unwrap();
+    let mut answer = [0; 64];
+    let count = socket.recv(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
