@@ -5,7 +5,7 @@
 //! - `counts.rs`: how much code runs as root, as a table and as a limit.
 //! - `cli/`: the docker command against `cellblock dev`, as people use it.
 //! - `hostile/`: requests and archives that no honest client sends.
-//! - `processes.rs`: what each process may do, and what happens when one is killed.
+//! - `processes/`: what each process may do, and what happens when one is killed.
 //! - `demo/`: `cargo demo`.
 
 #![deny(unsafe_code)]
