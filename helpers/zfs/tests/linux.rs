@@ -97,6 +97,7 @@ fn an_origin_is_busy_until_its_last_clone_is_destroyed() {
     assert!(!place.pool("volumes/t2").exists(), "a destroy made a folder");
 }
 
+// The kernel names an overlay by its dataset alone, and tests run beside one another: so this name is not used by others.
 #[test]
 fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
     if !is_root("a_dataset_is_busy_while_it_is_bound_or_in_an_overlay") {
@@ -105,7 +106,7 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
     let place = Place::new();
     let mut helper = place.helper();
     let image = place.image(&mut helper, "images/a");
-    place::clone(&mut helper, &image, "containers/c");
+    place::clone(&mut helper, &image, "containers/mounted");
     place::done(
         &mut helper,
         Request::Create {
@@ -134,15 +135,15 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
             &format!("={}/", place.mount_point("").join("alias").display()),
         )
     });
-    let overlay = Mounted::overlay("containers/c", &layers.join(","), &place.mount_point("c-1"));
-    for name in ["volumes/t/v", "containers/c"] {
+    let overlay = Mounted::overlay("containers/mounted", &layers.join(","), &place.mount_point("c-1"));
+    for name in ["volumes/t/v", "containers/mounted"] {
         assert_eq!(code(&mut helper, destroy(name)), Some(ErrorCode::Busy), "{name}");
         assert_eq!(code(&mut helper, snapshot(name)), Some(ErrorCode::Busy), "{name}");
         assert!(place.pool(name).join("data").is_dir());
     }
     drop(bound);
     drop(overlay);
-    for name in ["volumes/t/v", "containers/c"] {
+    for name in ["volumes/t/v", "containers/mounted"] {
         place::done(&mut helper, snapshot(name));
         place::done(&mut helper, destroy(name));
     }
