@@ -54,7 +54,11 @@ async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<(), Failure
 /// # Errors
 /// What the jail helper answers.
 pub(super) async fn resume(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
-    deps.helpers.jail.resume(by, naming::jail(&container.id)?).await?;
+    match deps.helpers.jail.resume(by, naming::jail(&container.id)?).await {
+        // Nothing is held any more: it has ended, which is told by itself.
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => other?,
+    }
     match deps.change(&container.id, Event::Resumed).await {
         Ok(resumed) => deps.tell(&resumed, "unpause", &[]),
         // It has ended since, by the signal that it was resumed for.
