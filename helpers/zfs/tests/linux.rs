@@ -126,8 +126,8 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
     symlink(place.pool(""), place.mount_point("").join("alias")).unwrap();
     let layers = [
         "lowerdir=images/a/data",
-        "upperdir=containers/c/data",
-        "workdir=containers/c/work",
+        "upperdir=containers/mounted/data",
+        "workdir=containers/mounted/work",
     ]
     .map(|layer| {
         layer.replace(
