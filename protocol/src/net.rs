@@ -36,8 +36,8 @@ pub enum Request {
     },
     /// Sets addresses and the default routes inside a jail, brings its loopback up. A default route of the same family that is
     /// there already is replaced. The sockets that the jail helper made
-    /// inside come along: on Linux one (route netlink), on FreeBSD two (AF_INET datagram, then PF_ROUTE raw, because
-    /// no route can be set through the first there).
+    /// inside come along: on Linux one (route netlink), on FreeBSD three (AF_INET datagram, AF_INET6 datagram, PF_ROUTE raw,
+    /// because each sets one kind of thing there).
     ConfigureInside {
         /// The interface inside; none configures only the loopback.
         inner: Option<InnerInterfaceName>,
@@ -79,6 +79,12 @@ pub enum Request {
         address: IpAddr,
         /// The port.
         port: u16,
+    },
+    /// Names of the rule sets of ours that the packet filter holds now, one page in name order, after `after`: somebody may have
+    /// flushed it.
+    ListRules {
+        /// The last name of the previous page; none for the first page.
+        after: Option<AnchorName>,
     },
 }
 
@@ -141,4 +147,6 @@ pub enum Response {
     Interfaces(Bounded<InterfaceName, LIST_ITEMS_MAX>),
     /// To `HostPrefixes`.
     Prefixes(Bounded<AddressPrefix, LIST_ITEMS_MAX>),
+    /// To `ListRules`.
+    RuleSets(Bounded<AnchorName, LIST_ITEMS_MAX>),
 }

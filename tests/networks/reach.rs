@@ -10,6 +10,9 @@ use system_tests::docker::{Docker, eventually};
 /// The container's port, and the host's for it.
 const INSIDE: u16 = 7000;
 
+/// How often one is asked who should answer: a busy machine loses the first packets of a neighbour that is still to be found.
+const TRIES_MAX: u32 = 3;
+
 /// What must come of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -117,7 +120,12 @@ fn a_published_port_is_reached_from_everywhere_and_the_rest_from_neighbours_only
     for row in &table {
         for (family, to) in row.to.iter().enumerate() {
             for protocol in ["tcp", "udp"] {
-                let seen = row.from.ask(protocol, to, row.port);
+                let tries = if row.wanted == Wanted::Silence {
+                    1
+                } else {
+                    TRIES_MAX
+                };
+                let seen = (0..tries).find_map(|_| row.from.ask(protocol, to, row.port));
                 let asker = match row.name {
                     "same network" => addresses(&docker, "neighbour", "one")[family].clone(),
                     _ => outside.own[family].clone(),

@@ -61,9 +61,12 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let serving = tokio::spawn(edge::serve(listener, state));
     supervisor.launcher.ready().map_err(StartError::Io)?;
     tracing::info!("ready");
+    let (networks, by) = (kernel.networks.clone(), kernel.by.clone());
+    let keeping = tokio::spawn(async move { networks.keep_rules(&by).await });
     // The sender is gone only with the launcher, which is as good a reason to stop.
     let _ = stop.recv().await;
     serving.abort();
+    keeping.abort();
     reconcile::stop_everything(&kernel).await;
     Ok(())
 }

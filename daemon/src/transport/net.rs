@@ -2,7 +2,7 @@
 
 use super::{Client, TransportError};
 use protocol::Principal;
-use protocol::names::InterfaceName;
+use protocol::names::{AnchorName, InterfaceName};
 use protocol::net::{AddressPrefix, Request, Response};
 use std::os::fd::OwnedFd;
 
@@ -20,7 +20,7 @@ impl Net {
     pub async fn change(&self, by: &Principal, request: Request, fds: Vec<OwnedFd>) -> Result<()> {
         match self.0.ask(by, request, fds).await? {
             (Response::Done, _) => Ok(()),
-            (Response::Interfaces(_) | Response::Prefixes(_), _) => Err(self.0.confused()),
+            _ => Err(self.0.confused()),
         }
     }
 
@@ -31,7 +31,7 @@ impl Net {
     pub async fn bind(&self, by: &Principal, request: Request) -> Result<OwnedFd> {
         match self.0.ask(by, request, Vec::new()).await? {
             (Response::Done, fds) => fds.into_iter().next().ok_or_else(|| self.0.confused()),
-            (Response::Interfaces(_) | Response::Prefixes(_), _) => Err(self.0.confused()),
+            _ => Err(self.0.confused()),
         }
     }
 
@@ -64,7 +64,23 @@ impl Net {
             {
                 (Response::Interfaces(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Interfaces(page), _) => all.extend(page.into_vec()),
-                (Response::Done | Response::Prefixes(_), _) => return Err(self.0.confused()),
+                _ => return Err(self.0.confused()),
+            }
+        }
+    }
+
+    /// The rule sets of ours that are loaded.
+    ///
+    /// # Errors
+    /// `Unsupported` on a host without a packet filter, or see [`TransportError`].
+    pub async fn rule_sets(&self, by: &Principal) -> Result<Vec<AnchorName>> {
+        let mut all: Vec<AnchorName> = Vec::new();
+        loop {
+            let after = all.last().cloned();
+            match self.0.ask(by, Request::ListRules { after }, Vec::new()).await? {
+                (Response::RuleSets(page), _) if page.as_slice().is_empty() => return Ok(all),
+                (Response::RuleSets(page), _) => all.extend(page.into_vec()),
+                _ => return Err(self.0.confused()),
             }
         }
     }
@@ -76,7 +92,7 @@ impl Net {
     pub async fn host_prefixes(&self, by: &Principal) -> Result<Vec<AddressPrefix>> {
         match self.0.ask(by, Request::HostPrefixes, Vec::new()).await? {
             (Response::Prefixes(prefixes), _) => Ok(prefixes.into_vec()),
-            (Response::Done | Response::Interfaces(_), _) => Err(self.0.confused()),
+            _ => Err(self.0.confused()),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{Error, Read, Result, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Replace the rules of the set in text 0 by the file that comes along.
@@ -25,6 +25,8 @@ const LOAD: u32 = 1;
 const BIND: u32 = 2;
 /// Pass IPv6 packets on.
 const FORWARD_IPV6: u32 = 3;
+/// Say which rule sets are loaded, in the program's words.
+const LIST: u32 = 4;
 
 /// Connections that wait to be accepted: what Linux allows since 5.4 (SOMAXCONN, listen(2)); FreeBSD cuts it to its own.
 const BACKLOG: i32 = 4096;
@@ -37,6 +39,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Longest complaint that is read, in bytes: its first line is kept, and that is cut to an error's length anyway.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
+
+/// Longest list of rule sets that is read, in bytes: some three thousand of ours, and it fits into an answer.
+const LIST_BYTES_MAX: u64 = 128 * 1024;
 
 /// The front's side: has the rules of one set replaced by this text.
 ///
@@ -51,6 +56,15 @@ pub fn replace_rules(hand: &Hand, anchor: &AnchorName, text: &str) -> Answer<()>
     hand.call(&order, &[file.as_fd()]).map(|_| ())
 }
 
+/// The front's side: the rule sets that are loaded, in the program's words.
+///
+/// # Errors
+/// As [`replace_rules`].
+pub fn loaded_rules(hand: &Hand) -> Answer<String> {
+    let done = hand.call(&Order::new(LIST), &[])?;
+    Ok(String::from_utf8_lossy(&done.block).into_owned())
+}
+
 /// The hand's side: obeys until the front is gone.
 ///
 /// # Errors
@@ -62,6 +76,7 @@ pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
             FORWARD_IPV6 => host::forward_ipv6()
                 .map(|()| Done::default())
                 .map_err(|e| HelperError::system("switching IPv6 forwarding on", &e)),
+            LIST => list(&fds, outer),
             _ => load(&order, fds, outer).map(|()| Done::default()),
         };
         orders.answer(done)?;
@@ -96,12 +111,7 @@ fn bind(order: &Order, fds: &[OwnedFd]) -> Answer<Done> {
     let refuse = |why: &str| HelperError::new(ErrorCode::Refused, why);
     let text = order.text(0).map_err(|bad| refuse(bad.0))?;
     let address: SocketAddr = text.parse().map_err(|_| refuse("not an address"))?;
-    if !fds.is_empty() {
-        return Err(HelperError::new(
-            ErrorCode::BadDescriptors,
-            "nothing comes with this order",
-        ));
-    }
+    nothing_comes_with(fds)?;
     policy::bind_fits(address.ip(), address.port())?;
     let socket = bound(order.numbers[0] == 1, address).map_err(|errno| {
         let code = match errno {
@@ -118,6 +128,14 @@ fn bind(order: &Order, fds: &[OwnedFd]) -> Answer<Done> {
         fds: vec![socket],
         ..Done::default()
     })
+}
+
+fn nothing_comes_with(fds: &[OwnedFd]) -> Answer<()> {
+    if fds.is_empty() {
+        return Ok(());
+    }
+    let why = "nothing comes with this order";
+    Err(HelperError::new(ErrorCode::BadDescriptors, why))
 }
 
 fn bound(udp: bool, address: SocketAddr) -> rustix::io::Result<OwnedFd> {
@@ -160,12 +178,30 @@ fn load(order: &Order, fds: Vec<OwnedFd>, outer: &str) -> Answer<()> {
             "one file of rules is needed",
         ));
     };
-    run(outer, &anchor, text)
+    run(host::rule_program(outer, &anchor), text.into(), Stdio::null())
 }
 
-fn run(outer: &str, anchor: &AnchorName, text: OwnedFd) -> Answer<()> {
+fn list(fds: &[OwnedFd], outer: &str) -> Answer<Done> {
+    nothing_comes_with(fds)?;
+    let failed = |e: Error| HelperError::system("reading the list of rules", &e);
+    let mut text = anonymous_file("").map_err(failed)?;
+    let their_end = text.try_clone().map_err(failed)?;
+    run(host::list_program(outer), Stdio::null(), their_end.into())?;
+    seek(&text, SeekFrom::Start(0)).map_err(|e| failed(e.into()))?;
+    let mut block = Vec::new();
+    (&mut text)
+        .take(LIST_BYTES_MAX)
+        .read_to_end(&mut block)
+        .map_err(failed)?;
+    Ok(Done {
+        block,
+        ..Done::default()
+    })
+}
+
+fn run(program: Option<Command>, input: Stdio, output: Stdio) -> Answer<()> {
     let failed = |e: Error| HelperError::system("running the rule program", &e);
-    let Some(mut program) = host::rule_program(outer, anchor) else {
+    let Some(mut program) = program else {
         return Err(HelperError::new(
             ErrorCode::Unsupported,
             host::RULE_PROGRAM_MISSING,
@@ -175,16 +211,16 @@ fn run(outer: &str, anchor: &AnchorName, text: OwnedFd) -> Answer<()> {
     let their_end = complaints.try_clone().map_err(failed)?;
     let mut child = program
         .env_clear()
-        .stdin(text)
-        .stdout(Stdio::null())
+        .stdin(input)
+        .stdout(output)
         .stderr(their_end)
         .spawn()
         .map_err(failed)?;
     let status = wait(&mut child).map_err(failed)?;
-    if status.success() {
+    let complaint = first_line(complaints).map_err(failed)?;
+    if status.success() || host::says_nothing_loaded(&complaint) {
         return Ok(());
     }
-    let complaint = first_line(complaints).map_err(failed)?;
     let code = if host::is_unsupported(&complaint) {
         ErrorCode::Unsupported
     } else {

@@ -19,9 +19,9 @@ pub mod linux;
 pub mod lock;
 pub mod policy;
 pub mod prefix;
-pub mod rules_nft;
-pub mod rules_pf;
 pub mod service;
+#[cfg(test)]
+mod testing;
 
 #[cfg(target_os = "freebsd")]
 pub use freebsd as host;

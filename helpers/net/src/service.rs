@@ -144,6 +144,7 @@ impl Service for Net {
             Request::LoadRules { anchor, .. } => ("load-rules", anchor.to_string()),
             Request::ClearRules { anchor } => ("clear-rules", anchor.to_string()),
             Request::List { .. } => ("list", String::new()),
+            Request::ListRules { .. } => ("list-rules", String::new()),
             Request::HostPrefixes => ("host-prefixes", String::new()),
             Request::BindPort {
                 protocol,
@@ -220,7 +221,14 @@ impl Net {
             Request::ClearRules { anchor } => {
                 replace_rules(&self.hand, &anchor, &host::no_rules(&self.outer, &anchor))?;
             }
-            Request::List { after } => return Ok(page(self.host.interfaces()?, after.as_ref())),
+            Request::List { after } => {
+                let names = page(self.host.interfaces()?, after.as_ref());
+                return Ok(Response::Interfaces(names));
+            }
+            Request::ListRules { after } => {
+                let names = host::loaded(&self.outer, &hand::loaded_rules(&self.hand)?);
+                return Ok(Response::RuleSets(page(names, after.as_ref())));
+            }
             Request::HostPrefixes => return Ok(widest_first(self.host.prefixes()?)),
             // `handle` has answered it, with its socket.
             Request::BindPort { .. } => {}
@@ -229,10 +237,10 @@ impl Net {
     }
 }
 
-fn page(mut names: Vec<InterfaceName>, after: Option<&InterfaceName>) -> Response {
+fn page<Name: Ord>(mut names: Vec<Name>, after: Option<&Name>) -> Bounded<Name, LIST_ITEMS_MAX> {
     names.retain(|name| after.is_none_or(|after| name > after));
     names.sort();
-    Response::Interfaces(Bounded::cut(names))
+    Bounded::cut(names)
 }
 
 /// A host with more prefixes than one answer holds (a router) keeps the widest: those are the most likely to be hit.
@@ -250,13 +258,9 @@ mod tests {
     fn pages_follow_one_another_in_name_order() {
         let name = |n: usize| InterfaceName::new(format!("cbe{n:04}")).unwrap();
         let all: Vec<_> = (0..LIST_ITEMS_MAX + 3).rev().map(name).collect();
-        let Response::Interfaces(first) = page(all.clone(), None) else {
-            panic!()
-        };
+        let first = page(all.clone(), None);
         assert_eq!(first.as_slice().len(), LIST_ITEMS_MAX);
-        let Response::Interfaces(second) = page(all, first.as_slice().last()) else {
-            panic!()
-        };
+        let second = page(all, first.as_slice().last());
         assert_eq!(
             second.as_slice(),
             [

@@ -47,6 +47,7 @@ message!(Request, "net::Request" {
     List => Self::List { after: Some(interface("cb0")) },
     HostPrefixes => Self::HostPrefixes,
     BindPort => Self::BindPort { protocol: Transport::Tcp, address: ipv4(1), port: 443 },
+    ListRules => Self::ListRules { after: Some(anchor()) },
 });
 
 message!(Transport, "net::Transport" {
@@ -58,6 +59,7 @@ message!(Response, "net::Response" {
     Done => Self::Done,
     Interfaces => Self::Interfaces(list([interface("cb0"), interface("cbe1a")])),
     Prefixes => Self::Prefixes(list([prefix(ipv4(0), 16), prefix(ipv6(0), 64)])),
+    RuleSets => Self::RuleSets(list([anchor()])),
 });
 
 fn interface(name: &str) -> InterfaceName {

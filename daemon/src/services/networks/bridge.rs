@@ -289,7 +289,7 @@ fn host_addresses(network: &Network) -> Vec<AddressPrefix> {
     network.subnets.iter().map(of).collect()
 }
 
-fn anchor(network: &Network) -> Result<AnchorName, Failure> {
+pub(super) fn anchor(network: &Network) -> Result<AnchorName, Failure> {
     Ok(AnchorName::new(network.id.get(..12).unwrap_or(&network.id))?)
 }
 

@@ -15,6 +15,7 @@ mod ipam;
 mod network;
 mod ports;
 mod proxy;
+mod repair;
 mod subnets;
 mod wish;
 

@@ -67,14 +67,15 @@ fn named(news: News) -> Answer<(i32, News)> {
     Ok((pid, news))
 }
 
-/// Sockets in the network of a jail for whoever configures it from outside: a datagram one for addresses, a routing one for
-/// routes.
+/// Sockets in the network of a jail for whoever configures it from outside: a datagram one for the addresses of each family, a
+/// routing one for routes.
 pub(super) fn open_network(jid: i32) -> Answer<Vec<OwnedFd>> {
     inside(jid, "open the jail's network", |report| {
         let open = |family, kind| socket_with(family, kind, SocketFlags::CLOEXEC, None);
         let inet = open(AddressFamily::INET, SocketType::DGRAM)?;
+        let inet6 = open(AddressFamily::INET6, SocketType::DGRAM)?;
         let route = open(AddressFamily::ROUTE, SocketType::RAW)?;
-        report.ready(&[inet.as_fd(), route.as_fd()])
+        report.ready(&[inet.as_fd(), inet6.as_fd(), route.as_fd()])
     })
 }
 

@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::links::{self, Sockets, step};
-use super::{inside, sys, wire};
+use super::{inside, rules, sys, wire};
 use crate::prefix;
-use crate::rules_pf;
 use crate::service::{Endpoint, facts};
 use protocol::Answer;
 use protocol::handshake::{HostFacts, HostOs};
@@ -30,8 +29,11 @@ const BRIDGE_FILTERS: [&CStr; 3] = [
     c"net.link.bridge.pfil_member",
 ];
 
-/// Whether the host passes packets on (inet(4)).
+/// Whether the host passes packets on (inet(4), inet6(4)).
 const FORWARDING: &CStr = c"net.inet.ip.forwarding";
+const FORWARDING_IPV6: &CStr = c"net.inet6.ip6.forwarding";
+/// Whether a host that passes packets on heeds router advertisements (RFC 6204, W-3).
+const HEED_ROUTERS: &CStr = c"net.inet6.ip6.rfc6204w3";
 
 /// What is open before capability mode.
 #[derive(Debug)]
@@ -43,9 +45,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens what capability mode will not let open, sets what sysctl(8) variables bridges need, and switches forwarding on
-    /// where the policy says so. Containers have no IPv6 addresses, so IPv6 forwarding, which would cost the host its
-    /// router advertisements, is left alone.
+    /// Opens what capability mode will not let open, sets what sysctl(8) variables bridges need, and switches IPv4 forwarding
+    /// on where the policy says so. IPv6 forwarding comes with the first network that needs it ([`forward_ipv6`]).
     ///
     /// # Errors
     /// Where a socket cannot be made or the routes cannot be read; the helper cannot work then.
@@ -171,14 +172,14 @@ impl Host {
     ///
     /// # Errors
     /// What listing the host's interfaces gives.
-    pub fn rules(&mut self, _outer: &str, _anchor: &AnchorName, rules: &RuleSet) -> Answer<String> {
+    pub fn rules(&mut self, _outer: &str, _anchor: &AnchorName, wanted: &RuleSet) -> Answer<String> {
         let outside: BTreeSet<String> = self
             .addresses()?
             .into_iter()
             .map(|(interface, _)| interface)
             .filter(|name| is_outside(name))
             .collect();
-        Ok(rules_pf::load(rules, &outside.into_iter().collect::<Vec<_>>()))
+        Ok(rules::load(wanted, &outside.into_iter().collect::<Vec<_>>()))
     }
 
     fn addresses(&self) -> Answer<Vec<(String, std::net::Ipv4Addr)>> {
@@ -208,14 +209,15 @@ fn set_or_tell(variable: &CStr, value: i32, meaning: &str) {
 /// The text that removes a rule set.
 #[must_use]
 pub fn no_rules(_outer: &str, _anchor: &AnchorName) -> String {
-    rules_pf::clear()
+    rules::clear()
 }
 
-/// How many sockets come with a request: for `ConfigureInside` the AF_INET datagram socket and the PF_ROUTE raw socket.
+/// How many sockets come with a request: for `ConfigureInside` the datagram sockets of AF_INET and AF_INET6 and the PF_ROUTE raw
+/// socket.
 #[must_use]
 pub fn descriptors(request: &Request) -> usize {
     if matches!(request, Request::ConfigureInside { .. }) {
-        2
+        3
     } else {
         0
     }
@@ -235,16 +237,31 @@ pub fn rule_program(outer: &str, anchor: &AnchorName) -> Option<Command> {
     Some(command)
 }
 
-/// Containers have no IPv6 addresses here, so nothing has to be passed on.
-///
-/// # Errors
-/// Always: nobody asks.
-pub fn forward_ipv6() -> Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
+/// The program that lists the anchors of ours.
+#[must_use]
+pub fn list_program(outer: &str) -> Option<Command> {
+    if !Path::new(PFCTL).exists() {
+        return None;
+    }
+    let mut command = Command::new(PFCTL);
+    command.args(["-q", "-a", outer, "-s", "Anchors"]);
+    Some(command)
 }
 
-/// Whether containers can have IPv6 addresses.
-pub const HAS_IPV6: bool = false;
+/// Whether the program said that there is no anchor of ours: the outer one comes and goes with those within.
+#[must_use]
+pub fn says_nothing_loaded(complaint: &str) -> bool {
+    complaint.contains("Anchor") && complaint.contains("not found")
+}
+
+/// Passes IPv6 packets on. A host that does ignores router advertisements unless it is told to heed them all the same.
+///
+/// # Errors
+/// What the kernel gives.
+pub fn forward_ipv6() -> Result<()> {
+    sys::set_sysctl(HEED_ROUTERS, 1)?;
+    sys::set_sysctl(FORWARDING_IPV6, 1)
+}
 
 /// What its absence means, for people.
 pub const RULE_PROGRAM_MISSING: &str =

@@ -1,7 +1,7 @@
-//! Addresses and routes inside a jail, through two sockets that were made there.
+//! Addresses and routes inside a jail, through three sockets that were made there.
 //!
 //! A request acts on the network stack of the socket's maker and asks for the caller's privilege; the same holds for a message
-//! on a routing socket. An AF_INET socket can set addresses but no routes, so a PF_ROUTE socket comes along.
+//! on a routing socket. A socket of a family sets that family's addresses but no routes, so a PF_ROUTE socket comes along.
 
 use super::links::{self, Sockets, step};
 use super::wire;
@@ -10,11 +10,22 @@ use protocol::net::AddressPrefix;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::fstat;
 use rustix::net::{AddressFamily, SocketType, sockopt};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The loopback of a jail's network, which is there but down and without address (lo(4)).
 const LOOPBACK: &str = "lo0";
+
+const LOOPBACK_ADDRESSES: [AddressPrefix; 2] = [
+    AddressPrefix {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        prefix_bits: 8,
+    },
+    AddressPrefix {
+        address: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        prefix_bits: 128,
+    },
+];
 
 /// Brings the loopback up, then gives the interface its addresses, brings it up and adds the default route.
 pub(super) fn configure(
@@ -24,44 +35,45 @@ pub(super) fn configure(
     addresses: &[AddressPrefix],
     gateways: &[IpAddr],
 ) -> Answer<()> {
-    let [inet, route] = passed else {
+    let [inet, inet6, route] = passed else {
         return Err(HelperError::new(
             ErrorCode::BadDescriptors,
-            "two sockets are needed",
+            "three sockets are needed",
         ));
     };
     must_be(inet, (AddressFamily::INET, SocketType::DGRAM))?;
+    must_be(inet6, (AddressFamily::INET6, SocketType::DGRAM))?;
     must_be(route, (AddressFamily::ROUTE, SocketType::RAW))?;
-    must_come_from_inside(sockets, inet.as_fd())?;
+    let both = [inet.as_fd(), inet6.as_fd()];
+    for socket in both {
+        must_come_from_inside(sockets, socket)?;
+    }
+    for own in LOOPBACK_ADDRESSES {
+        step(
+            "giving the loopback its address",
+            links::add_address(both, LOOPBACK, own),
+        )?;
+    }
     let socket = inet.as_fd();
-    step(
-        "giving the loopback its address",
-        links::add_address(socket, LOOPBACK, Ipv4Addr::LOCALHOST, 8),
-    )?;
     step("bringing the loopback up", links::bring_up(socket, LOOPBACK))?;
     let Some(inner) = inner else {
         return Ok(());
     };
     for prefix in addresses {
-        if let IpAddr::V4(v4) = prefix.address {
-            let added = links::add_address(socket, inner.as_str(), v4, prefix.prefix_bits);
-            step("setting the address", added)?;
-        }
+        let added = links::add_address(both, inner.as_str(), *prefix);
+        step("setting the address", added)?;
     }
     step(
         "bringing the interface up",
         links::bring_up(socket, inner.as_str()),
     )?;
-    for gateway in gateways {
-        if let IpAddr::V4(v4) = gateway {
-            add_default_route(route, *v4)?;
-        }
-    }
-    Ok(())
+    gateways
+        .iter()
+        .try_for_each(|gateway| add_default_route(route, *gateway))
 }
 
 /// One that is there already is changed to this one.
-fn add_default_route(route: &OwnedFd, gateway: Ipv4Addr) -> Answer<()> {
+fn add_default_route(route: &OwnedFd, gateway: IpAddr) -> Answer<()> {
     let write = |change| rustix::io::write(route, &wire::default_route(gateway, change));
     let written = match write(false) {
         Err(rustix::io::Errno::EXIST) => write(true),

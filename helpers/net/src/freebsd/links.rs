@@ -7,7 +7,7 @@ use protocol::names::InterfaceName;
 use protocol::net::AddressPrefix;
 use protocol::{Answer, ErrorCode, HelperError};
 use std::io::{Error, Result};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const BRIDGE: &str = "bridge";
@@ -27,6 +27,10 @@ pub(super) struct Sockets {
 impl Sockets {
     fn inet(&self) -> BorrowedFd<'_> {
         self.inet.as_fd()
+    }
+
+    fn both(&self) -> [BorrowedFd<'_>; 2] {
+        [self.inet.as_fd(), self.inet6.as_fd()]
     }
 }
 
@@ -59,11 +63,7 @@ pub(super) fn ensure_bridge(
         let added = match prefix.address {
             // Setting an address anew would take it away for a moment.
             IpAddr::V4(v4) if there.contains(&(name.to_owned(), v4)) => Ok(()),
-            IpAddr::V4(v4) => add_address(sockets.inet(), name, v4, prefix.prefix_bits),
-            IpAddr::V6(v6) => sys::request::<{ sys::SIOCAIFADDR_IN6 }, _>(
-                sockets.inet6.as_fd(),
-                &mut wire::alias6(name, v6, prefix.prefix_bits),
-            ),
+            _ => add_address(sockets.both(), name, *prefix),
         };
         step("giving a bridge its address", added)?;
     }
@@ -179,14 +179,21 @@ pub(super) fn bring_up(socket: BorrowedFd<'_>, interface: &str) -> Result<()> {
     sys::request::<{ sys::SIOCSIFFLAGS }, _>(socket, &mut request)
 }
 
-/// Gives an interface an IPv4 address.
+/// Gives an interface an address, through the socket of its family: IPv4's is the first.
 pub(super) fn add_address(
-    socket: BorrowedFd<'_>,
+    [inet, inet6]: [BorrowedFd<'_>; 2],
     interface: &str,
-    address: Ipv4Addr,
-    prefix_bits: u8,
+    prefix: AddressPrefix,
 ) -> Result<()> {
-    sys::request::<{ sys::SIOCAIFADDR }, _>(socket, &mut wire::alias(interface, address, prefix_bits))
+    let bits = prefix.prefix_bits;
+    match prefix.address {
+        IpAddr::V4(v4) => {
+            sys::request::<{ sys::SIOCAIFADDR }, _>(inet, &mut wire::alias(interface, v4, bits))
+        }
+        IpAddr::V6(v6) => {
+            sys::request::<{ sys::SIOCAIFADDR_IN6 }, _>(inet6, &mut wire::alias6(interface, v6, bits))
+        }
+    }
 }
 
 /// A failed step's error; an interface that is not there is `NotFound`.

@@ -153,6 +153,8 @@ fn sockaddr_in6(address: Ipv6Addr) -> [u8; SOCKADDR_IN6_BYTES] {
 
 /// `sizeof(struct rt_msghdr)`.
 const ROUTE_HEADER_BYTES: usize = 152;
+/// Addresses in a message begin at multiples of this: `sizeof(long)`.
+const ROUTE_ALIGNMENT_BYTES: usize = 8;
 const RTM_VERSION: u8 = 5;
 const RTM_ADD: u8 = 1;
 const RTM_CHANGE: u8 = 3;
@@ -166,10 +168,20 @@ const RTA_NETMASK: u32 = 4;
 
 /// The message that adds or changes the default route (route(4)).
 #[must_use]
-pub fn default_route(gateway: Ipv4Addr, change: bool) -> Vec<u8> {
+pub fn default_route(gateway: IpAddr, change: bool) -> Vec<u8> {
     let mut bytes = vec![0; ROUTE_HEADER_BYTES];
-    for address in [Ipv4Addr::UNSPECIFIED, gateway, Ipv4Addr::UNSPECIFIED] {
-        bytes.extend_from_slice(&sockaddr_in(address));
+    match gateway {
+        IpAddr::V4(v4) => {
+            for address in [Ipv4Addr::UNSPECIFIED, v4, Ipv4Addr::UNSPECIFIED] {
+                bytes.extend_from_slice(&sockaddr_in(address));
+            }
+        }
+        IpAddr::V6(v6) => {
+            for address in [Ipv6Addr::UNSPECIFIED, v6, Ipv6Addr::UNSPECIFIED] {
+                bytes.extend_from_slice(&sockaddr_in6(address));
+                bytes.resize(bytes.len().next_multiple_of(ROUTE_ALIGNMENT_BYTES), 0);
+            }
+        }
     }
     let length = bytes.len() as u16;
     bytes[0..2].copy_from_slice(&length.to_le_bytes());
@@ -214,8 +226,10 @@ fn route(message: &[u8]) -> Option<AddressPrefix> {
             RTA_NETMASK => netmask = one,
             _ => {}
         }
-        // Padded to eight bytes; an empty one takes eight.
-        rest = rest.get(length.max(1).next_multiple_of(8)..).unwrap_or(&[]);
+        // An empty one takes a whole step.
+        rest = rest
+            .get(length.max(1).next_multiple_of(ROUTE_ALIGNMENT_BYTES)..)
+            .unwrap_or(&[]);
     }
     let (address, at) = match *destination.get(1)? {
         AF_INET => (IpAddr::from(<[u8; 4]>::try_from(destination.get(4..8)?).ok()?), 4),
@@ -315,8 +329,15 @@ mod tests {
     }
 
     #[test]
-    fn the_default_route_is_a_message_of_two_hundred_bytes() {
-        let message = default_route(Ipv4Addr::new(172, 18, 0, 1), false);
+    fn the_default_route_is_a_message_of_a_header_and_three_addresses() {
+        let message = default_route("fd00::1".parse().unwrap(), true);
+        assert_eq!(message.len(), 152 + 3 * 32);
+        assert_eq!(message[..4], [248, 0, 5, 3]);
+        assert_eq!(message[152..156], [28, 28, 0, 0]);
+        assert_eq!(message[184..186], [28, 28]);
+        assert_eq!((message[192], message[207]), (0xfd, 1));
+        assert_eq!(message[216..218], [28, 28]);
+        let message = default_route("172.18.0.1".parse().unwrap(), false);
         assert_eq!(message.len(), 200);
         assert_eq!(message[..4], [200, 0, 5, 1]);
         assert_eq!(message[8..16], [3, 8, 0, 0, 7, 0, 0, 0]);

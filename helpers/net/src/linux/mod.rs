@@ -6,12 +6,13 @@ mod inside;
 mod links;
 mod netlink;
 mod prefixes;
+mod rules;
 pub mod sandbox;
 mod sys;
 
+pub use rules::names as loaded;
 pub use sandbox::{confine_front, confine_hand};
 
-use crate::rules_nft;
 use crate::service::{Endpoint, facts};
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{AnchorName, InnerInterfaceName, InterfaceName};
@@ -142,15 +143,15 @@ impl Host {
     ///
     /// # Errors
     /// None on this host.
-    pub fn rules(&mut self, outer: &str, anchor: &AnchorName, rules: &RuleSet) -> Answer<String> {
-        Ok(rules_nft::load(outer, anchor, rules))
+    pub fn rules(&mut self, outer: &str, anchor: &AnchorName, wanted: &RuleSet) -> Answer<String> {
+        Ok(rules::load(outer, anchor, wanted))
     }
 }
 
 /// The text that removes a rule set.
 #[must_use]
 pub fn no_rules(outer: &str, anchor: &AnchorName) -> String {
-    rules_nft::clear(outer, anchor)
+    rules::clear(outer, anchor)
 }
 
 /// How many sockets come with a request: for `ConfigureInside` the route netlink socket.
@@ -166,6 +167,20 @@ pub fn rule_program(_outer: &str, _anchor: &AnchorName) -> Option<Command> {
     let mut command = Command::new(nft()?);
     command.args(["-f", "-"]);
     Some(command)
+}
+
+/// The program that lists the tables; none where it is not installed.
+#[must_use]
+pub fn list_program(_outer: &str) -> Option<Command> {
+    let mut command = Command::new(nft()?);
+    command.args(["list", "tables", "inet"]);
+    Some(command)
+}
+
+/// An empty list is no complaint of this program.
+#[must_use]
+pub fn says_nothing_loaded(_complaint: &str) -> bool {
+    false
 }
 
 /// What its absence means, for people.
@@ -197,9 +212,6 @@ pub fn forward_ipv6() -> Result<()> {
     }
     std::fs::write(FORWARDING_IPV6, "1")
 }
-
-/// Whether containers can have IPv6 addresses.
-pub const HAS_IPV6: bool = true;
 
 fn nft() -> Option<&'static str> {
     NFT_PATHS.into_iter().find(|path| Path::new(path).exists())

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 
 /// The text that replaces the rule set.
 #[must_use]
-pub fn load(outer: &str, anchor: &AnchorName, rules: &RuleSet) -> String {
+pub(super) fn load(outer: &str, anchor: &AnchorName, rules: &RuleSet) -> String {
     let table = table(outer, anchor);
     let mut text = clear(outer, anchor);
     text += &format!("table inet {table} {{\n");
@@ -55,10 +55,23 @@ pub fn load(outer: &str, anchor: &AnchorName, rules: &RuleSet) -> String {
 
 /// The text that removes the rule set, whether it is there or not.
 #[must_use]
-pub fn clear(outer: &str, anchor: &AnchorName) -> String {
+pub(super) fn clear(outer: &str, anchor: &AnchorName) -> String {
     let table = table(outer, anchor);
     // Deleting a table that is not there is an error; adding one that is there is none.
     format!("add table inet {table}\ndelete table inet {table}\n")
+}
+
+/// The names of the rule sets in what `nft list tables inet` printed.
+#[must_use]
+pub fn names(outer: &str, text: &str) -> Vec<AnchorName> {
+    let name = |line: &str| {
+        let table = line.strip_prefix("table inet ")?;
+        table.strip_prefix(outer)?.strip_prefix('_').map(str::to_owned)
+    };
+    text.lines()
+        .filter_map(name)
+        .filter_map(|name| AnchorName::new(name).ok())
+        .collect()
 }
 
 fn table(outer: &str, anchor: &AnchorName) -> String {
@@ -135,49 +148,9 @@ fn family(address: IpAddr) -> &'static str {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use protocol::names::{Bounded, InterfaceName};
-    use protocol::net::AddressPrefix;
-
-    pub(crate) fn port(protocol: Transport, host: (&str, u16), container: (&str, u16)) -> PortRule {
-        let (host, host_port) = (host.0.parse().unwrap(), host.1);
-        let (container, container_port) = (container.0.parse().unwrap(), container.1);
-        PortRule {
-            protocol,
-            host,
-            host_port,
-            container,
-            container_port,
-        }
-    }
-
-    pub(crate) fn rules(subnets: &[(&str, u8)], masquerade: bool, ports: Vec<PortRule>) -> RuleSet {
-        let prefix = |&(address, prefix_bits): &(&str, u8)| AddressPrefix {
-            address: address.parse().unwrap(),
-            prefix_bits,
-        };
-        RuleSet {
-            bridge: InterfaceName::new("cbbr0").unwrap(),
-            subnets: Bounded::new(subnets.iter().map(prefix).collect()).unwrap(),
-            masquerade,
-            internal: false,
-            members_talk: true,
-            ports: Bounded::new(ports).unwrap(),
-        }
-    }
-
-    /// Both families, any and one address, two host ports for one container port.
-    pub(crate) fn full() -> RuleSet {
-        let ports = vec![
-            port(Transport::Tcp, ("0.0.0.0", 8080), ("172.18.0.2", 80)),
-            port(Transport::Tcp, ("192.0.2.1", 8080), ("172.18.0.3", 80)),
-            port(Transport::Udp, ("0.0.0.0", 5300), ("172.18.0.2", 53)),
-            port(Transport::Tcp, ("0.0.0.0", 8081), ("172.18.0.2", 80)),
-            port(Transport::Tcp, ("::", 8080), ("fd00:1::2", 80)),
-        ];
-        rules(&[("172.18.0.1", 16), ("fd00:1::1", 64)], true, ports)
-    }
+    use crate::testing::{full, rules};
 
     fn anchor() -> AnchorName {
         AnchorName::new("net-1").unwrap()
@@ -248,6 +221,18 @@ table inet cellblock_net-1 {
         assert!(
             text.contains("oifname \"cbbr0\" iifname \"cbbr0\" drop"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn names_are_those_of_our_tables() {
+        let text = "table inet cell_ab12\ntable inet filter\ntable inet cell_net-1\ntable ip cell_x\n";
+        assert_eq!(
+            names("cell", text)
+                .iter()
+                .map(AnchorName::as_str)
+                .collect::<Vec<_>>(),
+            ["ab12", "net-1"]
         );
     }
 

@@ -9,10 +9,12 @@
 //!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
 //! - filter: into the network come answers, published ports and the host; nothing else, and so nothing from another
 //!   container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
-//!   The network's name server, at the host's own address there, is always reached.
+//!   The network's name server, at the host's own address there, is always reached. IPv6 finds neighbours by packets that
+//!   are judged here too (RFC 4861), where IPv4's ARP is not.
 //!   Whether containers reach other services of the host itself is left to the administrator's own rules.
 
 use crate::prefix;
+use protocol::names::AnchorName;
 use protocol::net::{PortRule, RuleSet, Transport};
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -43,6 +45,14 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
             )
         }));
     }
+    if rules.subnets.as_slice().iter().any(|own| own.address.is_ipv6()) {
+        lines.extend(["neighbrsol", "neighbradv"].map(|kind| {
+            format!(
+                "pass quick on {} inet6 proto ipv6-icmp all icmp6-type {kind} no state",
+                rules.bridge
+            )
+        }));
+    }
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
         let verdict = if rules.internal { "block drop" } else { "pass" };
         format!("{verdict} in quick on {bridge} {family} from {subnet} to ! (self)")
@@ -62,6 +72,21 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
 #[must_use]
 pub fn clear() -> String {
     String::new()
+}
+
+/// The names of the rule sets in what `pfctl -s Anchors` printed of the outer anchor.
+#[must_use]
+pub fn names(outer: &str, text: &str) -> Vec<AnchorName> {
+    let name = |line: &str| {
+        line.trim()
+            .strip_prefix(outer)?
+            .strip_prefix('/')
+            .map(str::to_owned)
+    };
+    text.lines()
+        .filter_map(name)
+        .filter_map(|name| AnchorName::new(name).ok())
+        .collect()
 }
 
 fn subnet_lines(rules: &RuleSet, line: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
@@ -133,7 +158,7 @@ fn family(address: IpAddr) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules_nft::tests::{full, port, rules};
+    use crate::testing::{full, port, rules};
 
     #[test]
     fn a_full_rule_set_puts_translation_before_filtering() {
@@ -155,6 +180,8 @@ pass in quick on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::1 port 53
 pass in quick on cbbr0 inet6 proto udp from fd00:1::/64 to fd00:1::1 port 53
+pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbrsol no state
+pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbradv no state
 pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)
 pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self)
 pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80
@@ -195,6 +222,18 @@ block drop out quick on cbbr0
             "{text}"
         );
         assert!(!text.contains("pass in quick on cbbr0 inet from"), "{text}");
+    }
+
+    #[test]
+    fn names_are_those_within_our_anchor() {
+        let text = "  cell/ab12\n  cell/net-1\n  cell/net-1/deep\n  cellar/x\n\n";
+        assert_eq!(
+            names("cell", text)
+                .iter()
+                .map(AnchorName::as_str)
+                .collect::<Vec<_>>(),
+            ["ab12", "net-1"]
+        );
     }
 
     #[test]
