@@ -64,6 +64,10 @@ fn a_network_is_made_as_asked_and_refused_in_dockerds_words() {
             "network create --subnet 10.202.0.1/16 un-other",
             "invalid network config:\ninvalid subnet 10.202.0.1/16: it should be 10.202.0.0/16",
         ),
+        (
+            "network create --subnet 10.203.0.0/24 --subnet 10.204.0.0/24 un-other",
+            "bridge driver doesn't support multiple subnets",
+        ),
         ("network create -d zz un-other", "plugin \"zz\" not found"),
         (
             "network create -o com.docker.network.bridge.name=br9 un-other",

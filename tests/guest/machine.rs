@@ -16,6 +16,9 @@ const IMAGE: &str = "CELLBLOCK_GUEST";
 const PROGRAMS: &str = "CELLBLOCK_GUEST_PROGRAMS";
 const PROGRAMS_DEFAULT: &str = "target/freebsd/x86_64-unknown-freebsd/release";
 
+/// What asks and answers in the guest's networks, within the folder of the programs.
+const PROBE: &str = "examples/probe";
+
 /// The accelerator that QEMU is told to use; software emulation works everywhere.
 const ACCELERATOR: &str = "CELLBLOCK_GUEST_ACCEL";
 const ACCELERATOR_DEFAULT: &str = "tcg,thread=multi";
@@ -64,13 +67,11 @@ impl Ingredients {
         }
         let programs = std::env::var_os(PROGRAMS).map(PathBuf::from);
         let programs = programs.unwrap_or_else(|| system_tests::repository::root().join(PROGRAMS_DEFAULT));
-        if system_tests::programs::PROGRAMS
-            .iter()
-            .any(|program| !programs.join(program).is_file())
-        {
+        let mut wanted = system_tests::programs::PROGRAMS.iter().chain([&PROBE]);
+        if !wanted.all(|program| programs.join(program).is_file()) {
             let folder = programs.display();
             return Err(format!(
-                "no programs in {folder}: run .ci/freebsd-cross build --release --bins"
+                "no programs in {folder}: run .ci/freebsd-cross build --release --bins --example probe"
             ));
         }
         Ok(Ingredients { image, programs })
@@ -205,7 +206,10 @@ fn pack(from: &Ingredients, payload: &Path) {
         .arg(payload)
         .arg("-C")
         .arg(&from.programs)
-        .args(system_tests::programs::PROGRAMS);
+        .args(system_tests::programs::PROGRAMS)
+        .arg("-C")
+        .arg(from.programs.join(PROBE).parent().unwrap())
+        .arg("probe");
     let script = system_tests::repository::root().join("packaging/port/files");
     if script.join("cellblockd.in").is_file() {
         tar.arg("-C").arg(script).arg("cellblockd.in");

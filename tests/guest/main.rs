@@ -15,6 +15,7 @@ mod console;
 mod life;
 mod machine;
 mod ports;
+mod reach;
 mod sandboxes;
 mod story;
 
@@ -43,6 +44,7 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     life::limits_bite(&mut story);
     ports::names_are_found_on_a_user_network(&mut story);
     ports::published_ports_are_reached_from_everywhere(&mut story);
+    reach::is_as_on_linux(&mut story);
     sandboxes::are_closed(&mut story);
     story.cycles_leave_nothing_behind();
 }

@@ -66,6 +66,17 @@ impl Story {
         output
     }
 
+    /// What a line in the guest prints; it must succeed, and is not shown.
+    #[track_caller]
+    pub(crate) fn said(&mut self, line: &str) -> String {
+        self.machine.console.ok(line)
+    }
+
+    /// Runs the docker command and does not show it.
+    pub(crate) fn quiet(&self, line: &str) -> Ran {
+        self.docker.run(line)
+    }
+
     /// Runs the docker command, which must succeed, and shows it.
     #[track_caller]
     pub(crate) fn docker(&self, line: &str) -> String {

@@ -204,9 +204,8 @@ fn subnets(ipam: &Ipam, wants_ipv4: bool, wants_ipv6: bool) -> Result<Vec<Subnet
             .count()
             > 1
         {
-            let text =
-                "a bridge network with several subnets of one address family is not supported by cellblock";
-            return Err(Failure::Unsupported(text.to_owned()));
+            let text = "bridge driver doesn't support multiple subnets";
+            return Err(Failure::Forbidden(text.to_owned()));
         }
     }
     found.sort_by_key(|subnet| subnet.net.addr().is_ipv6());
