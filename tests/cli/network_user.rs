@@ -162,6 +162,22 @@ fn addresses_are_wished_kept_and_refused() {
 }
 
 #[test]
+fn a_network_that_is_full_takes_nobody_more() {
+    let docker = docker!();
+    docker.ok("network create --subnet 10.205.0.0/30 un-full");
+    docker.ok("run -d --name un-last --network un-full base sleep 600");
+    let said = docker.fails(125, "run --name un-late --network un-full base true");
+    assert!(
+        said.contains("no available IPv4 addresses on this network's address pools: un-full ("),
+        "{said}"
+    );
+    docker.ok("rm -f un-last");
+    docker.ok("start -a un-late");
+    docker.ok("rm un-late");
+    docker.ok("network rm un-full");
+}
+
+#[test]
 fn a_running_container_joins_and_leaves_networks() {
     let docker = docker!();
     docker.ok("network create un-a");
