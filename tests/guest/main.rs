@@ -12,6 +12,7 @@
 
 mod changes;
 mod console;
+mod lacking;
 mod life;
 mod machine;
 mod ports;
@@ -46,5 +47,7 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     ports::published_ports_are_reached_from_everywhere(&mut story);
     reach::is_as_on_linux(&mut story);
     sandboxes::are_closed(&mut story);
+    lacking::room_is_told_to_who_writes(&mut story);
     story.cycles_leave_nothing_behind();
+    lacking::a_pool_is_told_by_the_start(&mut story);
 }

@@ -1,5 +1,6 @@
 //! What the docker command does with containers on FreeBSD, step by step.
 
+use crate::lacking;
 use crate::machine::Machine;
 use std::io::copy;
 use std::net::{Shutdown, TcpStream};
@@ -13,15 +14,19 @@ const CYCLES: u32 = 50;
 /// What of the guest's own base system becomes the image.
 const BASE_SYSTEM: &str = "bin sbin lib libexec etc usr/bin usr/sbin usr/lib/*.so*";
 
-/// Prepares the guest: what an administrator does once. The minimal guest has no sysrc(8), so `cellblock setup` cannot be asked.
-const PREPARATIONS: [&str; 7] = [
+/// Installs the programs and their configuration.
+const INSTALLATION: [&str; 3] = [
     "mkdir -p /usr/local/sbin /usr/local/etc/cellblock /usr/local/etc/rc.d",
     "tar -C /usr/local/sbin -xf /dev/vtbd1",
+    "printf 'parent_dataset = \"tank/cellblock\"\\nbind_roots = [\"/srv\"]\\n' > /usr/local/etc/cellblock/cellblock.toml",
+];
+
+/// What the doctor asks for after that. The minimal guest has no sysrc(8), so `cellblock setup` cannot be asked.
+const PREPARATIONS: [&str; 4] = [
     "for m in if_bridge if_epair nullfs tmpfs fdescfs procfs; do kldload -n $m; done",
     "zpool create -f tank vtbd2 && zfs create -o mountpoint=none tank/cellblock",
     "pw groupadd cellblock && pw useradd cellblock -g cellblock -d /nonexistent -s /usr/sbin/nologin",
     "sysctl net.pf.filter_local=1 && service pf restart",
-    "printf 'parent_dataset = \"tank/cellblock\"\\nbind_roots = [\"/srv\"]\\n' > /usr/local/etc/cellblock/cellblock.toml",
 ];
 
 /// Starts it as rc(8) does, and offers the socket on the port that is forwarded.
@@ -50,6 +55,10 @@ impl Story {
             docker: Docker::new(&socket),
         };
         story.guest("uname -srm");
+        for line in INSTALLATION {
+            story.guest(line);
+        }
+        lacking::is_told_by_the_doctor(&mut story);
         for line in PREPARATIONS.iter().chain(&START) {
             story.guest(line);
         }
@@ -64,6 +73,13 @@ impl Story {
         let output = self.machine.console.ok(line);
         println!("guest# {line}\n{output}");
         output
+    }
+
+    /// Runs a line in the guest and shows it; gives how it ended.
+    pub(crate) fn guest_ends(&mut self, line: &str) -> (i32, String) {
+        let (code, output) = self.machine.console.run(&format!("{line} 2>&1"));
+        println!("guest# {line}\n{output}\n[{code}]");
+        (code, output)
     }
 
     /// What a line in the guest prints; it must succeed, and is not shown.
@@ -231,7 +247,7 @@ impl Story {
     }
 
     #[track_caller]
-    fn is_empty(&mut self, what: &str, line: &str) {
+    pub(crate) fn is_empty(&mut self, what: &str, line: &str) {
         assert_eq!(self.guest(line), "", "{what} are left");
     }
 }
