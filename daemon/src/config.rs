@@ -47,6 +47,7 @@ impl Settings {
             insecure: self.insecure_registries.clone(),
             mirrors: self.registry_mirrors.clone(),
             certs_dir: self.registry_certs_dir.clone(),
+            ..Default::default()
         }
     }
 }

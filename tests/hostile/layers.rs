@@ -21,16 +21,16 @@ const HOLE_BYTES_MAX: u64 = 16 << 20;
 
 /// One way of bringing an archive in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Load,
     Import,
     Copy,
 }
 
-const WAYS: [Way; 3] = [Way::Load, Way::Import, Way::Copy];
+pub(crate) const WAYS: [Way; 3] = [Way::Load, Way::Import, Way::Copy];
 
 /// Brings an archive in; gives what the daemon says is wrong, or nothing. An image or container made for it is removed.
-fn bring(target: &Target, way: Way, archive: &[u8]) -> Option<String> {
+pub(crate) fn bring(target: &Target, way: Way, archive: &[u8]) -> Option<String> {
     let answer = match way {
         Way::Load => target.tar(
             "POST /images/load",
@@ -52,7 +52,7 @@ fn bring(target: &Target, way: Way, archive: &[u8]) -> Option<String> {
 }
 
 /// `load` answers 200 and tells of a failure in its stream; the others answer 500.
-fn error_of(way: Way, answer: &Answer) -> Option<String> {
+pub(crate) fn error_of(way: Way, answer: &Answer) -> Option<String> {
     if way == Way::Load {
         assert_eq!(answer.status, 200, "{answer:?}");
         let text = answer.text();
@@ -376,7 +376,7 @@ fn a_hole_of_ten_gibibytes_takes_no_room() {
 }
 
 /// Bytes that the datasets take on the disk.
-fn allocated() -> u64 {
+pub(crate) fn allocated() -> u64 {
     fn below(directory: &Path) -> u64 {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let size = |entry: fs::DirEntry| match entry.metadata() {

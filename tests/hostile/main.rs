@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod bombs;
 mod layers;
 mod requests;
 mod target;

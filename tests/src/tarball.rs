@@ -137,6 +137,27 @@ impl Tarball {
         self.pad()
     }
 
+    /// Adds a file whose name may be longer than a header takes, and no text: GNU's entry `L` says it first.
+    #[must_use]
+    pub fn file_with_any_name(mut self, name: &[u8], content: &str) -> Tarball {
+        let mut long = header(&Entry::new(Kind::File, "././@LongLink"), name.len() as u64 + 1);
+        long[156] = b'L';
+        long[257..265].copy_from_slice(b"ustar  \0");
+        set_checksum(&mut long);
+        self.0.extend_from_slice(&long);
+        self.0.extend_from_slice(name);
+        self.0.push(0);
+        self.pad().file("as-said-before", content)
+    }
+
+    /// The header of a file of `size` bytes, of which none comes.
+    #[must_use]
+    pub fn file_without_content(mut self, name: &str, size: u64) -> Tarball {
+        self.0
+            .extend_from_slice(&header(&Entry::new(Kind::File, name), size));
+        self
+    }
+
     /// Adds a file of GNU's old sparse format: `size` bytes, all of them a hole.
     #[must_use]
     pub fn sparse_file(mut self, name: &str, size: u64) -> Tarball {
@@ -255,6 +276,17 @@ mod tests {
         ] {
             assert!(listing.contains(expected), "{expected}: {listing}");
         }
+    }
+
+    #[test]
+    fn tar_reads_a_long_name() {
+        let name = format!("{}/\u{e9}", "n".repeat(150));
+        let archive = Tarball::new().file_with_any_name(name.as_bytes(), "x").finish();
+        assert!(
+            listed(&archive).contains(&"n".repeat(150)),
+            "{}",
+            listed(&archive)
+        );
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use layers::{Hold, LayerAdded};
 pub use list::{ListWish, Sharing};
 pub use progress::PROGRESS_QUEUE_LINES_MAX;
 pub use pull::Pull;
-pub use registry::RegistrySettings;
+pub use registry::{Patience, RegistrySettings};
 pub use remote::Search;
 pub use remove::{Children, Force, ImageUser};
 pub use spool::Spool;

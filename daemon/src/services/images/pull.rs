@@ -6,7 +6,7 @@
 use super::layers::{Hold, LayerError, Wanted};
 use super::manifest::LAYERS_MAX;
 use super::progress::{Detail, Progress};
-use super::registry::{Access, Credentials, Download, Fetched, RegistryError, Session, Stage};
+use super::registry::{Access, Credentials, Download, Fetched, Place, RegistryError, Session, Stage};
 use super::stream::Source;
 use super::verbs::Images;
 use super::{Image, Manifest, chain};
@@ -57,6 +57,62 @@ struct Found {
     manifest: ImageManifest,
 }
 
+/// What a pull begins with at one address.
+struct Begun {
+    session: Session,
+    /// What is pulled.
+    references: Vec<Reference>,
+    /// The first of them.
+    first: Option<Found>,
+}
+
+/// A pull, and the addresses of its registry that were not asked yet.
+struct Addresses {
+    pull: Pull,
+    credentials: Credentials,
+    platforms: Vec<Platform>,
+    places: std::vec::IntoIter<Place>,
+}
+
+impl Addresses {
+    /// Begins at the next address that has it. Only mirrors need not: what the registry itself says counts.
+    async fn begin(&mut self) -> Result<Begun, Failure> {
+        loop {
+            let name = &self.pull.name;
+            let opened = Session::next(&mut self.places, name, Access::Pull, &self.credentials).await;
+            let session = opened.map_err(|error| worded(error, name))?;
+            let is_mirror = session.is_mirror();
+            match self.begin_at(session).await {
+                Err(error) if is_mirror => tracing::debug!(%error, "a mirror does not have it"),
+                other => return other,
+            }
+        }
+    }
+
+    async fn begin_at(&self, session: Session) -> Result<Begun, Failure> {
+        let name = &self.pull.name;
+        let references = if name.is_name_only() {
+            let tags = session.tags().await.map_err(|error| worded(error, name))?;
+            let named = |tag: &String| {
+                name.with_tag(tag)
+                    .map_err(|bad| Failure::Invalid(bad.to_string()))
+            };
+            tags.iter().map(named).collect::<Result<Vec<_>, _>>()?
+        } else {
+            vec![name.clone()]
+        };
+        let first = match references.first() {
+            Some(name) => Some(find(&session, name, &self.platforms).await?),
+            None => None,
+        };
+        Ok(Begun {
+            session,
+            references,
+            first,
+        })
+    }
+}
+
 /// Where a layer's bytes come from.
 enum Origin {
     /// The layer is there.
@@ -73,33 +129,23 @@ impl Images {
     /// # Errors
     /// What the registry said before anything was begun, in dockerd's words.
     pub async fn pull(&self, by: &Principal, pull: Pull) -> Result<mpsc::Receiver<ProgressLine>, Failure> {
-        let credentials = Credentials::from_header(&pull.auth);
-        let opened = Session::open(&self.places, &pull.name, Access::Pull, credentials).await;
-        let session = opened.map_err(|error| worded(error, &pull.name))?;
-        let references = if pull.name.is_name_only() {
-            let tags = session.tags().await.map_err(|error| worded(error, &pull.name))?;
-            let named = |tag: &String| {
-                pull.name
-                    .with_tag(tag)
-                    .map_err(|bad| Failure::Invalid(bad.to_string()))
-            };
-            tags.iter().map(named).collect::<Result<Vec<_>, _>>()?
-        } else {
-            vec![pull.name.clone()]
-        };
         let platforms = pull
             .platform
             .clone()
             .map_or_else(|| self.host_platforms(), |wanted| vec![wanted]);
-        // The first is looked for before the answer begins, so that an error has a status of its own.
-        let first = match references.first() {
-            Some(name) => Some(find(&session, name, &platforms).await?),
-            None => None,
+        let places = self.places.of(pull.name.domain(), true)?;
+        let mut addresses = Addresses {
+            credentials: Credentials::from_header(&pull.auth),
+            pull,
+            platforms,
+            places: places.into_iter(),
         };
+        // The first is looked for before the answer begins, so that an error has a status of its own.
+        let begun = addresses.begin().await?;
         let (progress, lines) = Progress::channel(Detail::Bytes);
         let (images, by) = (self.clone(), by.clone());
         tokio::spawn(async move {
-            let work = images.pull_all(&by, &session, &pull, &references, first, &platforms, &progress);
+            let work = images.pull_from(&by, addresses, begun, &progress);
             tokio::select! {
                 done = work => if let Err(error) = done {
                     progress.say(ProgressLine::error(error.to_string())).await;
@@ -110,22 +156,40 @@ impl Images {
         Ok(lines)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one task, moved into it")]
+    /// Pulls from the address that was found, and from the next where that is a mirror and fails.
+    async fn pull_from(
+        &self,
+        by: &Principal,
+        mut addresses: Addresses,
+        mut begun: Begun,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        loop {
+            let is_mirror = begun.session.is_mirror();
+            match self.pull_all(by, &addresses, begun, progress).await {
+                Err(error) if is_mirror => {
+                    tracing::info!(%error, "a mirror failed; the next address is asked");
+                    begun = addresses.begin().await.map_err(|_| error)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
     async fn pull_all(
         &self,
         by: &Principal,
-        session: &Session,
-        pull: &Pull,
-        references: &[Reference],
-        mut first: Option<Found>,
-        platforms: &[Platform],
+        addresses: &Addresses,
+        begun: Begun,
         progress: &Progress,
     ) -> Result<(), Failure> {
+        let Addresses { pull, platforms, .. } = addresses;
+        let (session, mut first) = (begun.session, begun.first);
         let mut is_newer = false;
-        for name in references {
+        for name in &begun.references {
             let found = match first.take() {
                 Some(found) => found,
-                None => find(session, name, platforms).await?,
+                None => find(&session, name, platforms).await?,
             };
             let id = name.tag().or(name.digest()).unwrap_or_default();
             progress
@@ -136,7 +200,7 @@ impl Images {
                 .await;
             let digest = found.top.clone();
             is_newer |= self
-                .pull_one(by, session, name, found, pull.platform.as_ref(), progress)
+                .pull_one(by, &session, name, found, pull.platform.as_ref(), progress)
                 .await?;
             progress
                 .say(ProgressLine::status(format!("Digest: {digest}")))

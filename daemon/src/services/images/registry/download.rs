@@ -6,22 +6,22 @@ use super::error::RegistryError;
 use super::session::Session;
 use crate::services::naming::hex;
 use docker_api::image_config::Descriptor;
+use reqwest::header::{CONTENT_RANGE, HeaderValue};
+use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
-/// Blobs that come at the same time, as in dockerd (`max-concurrent-downloads`).
+/// Blobs that come from one address at the same time, as many as dockerd takes of all (`max-concurrent-downloads`): a registry
+/// that stalls holds up only what comes from it.
 const DOWNLOADS_MAX: usize = 3;
 /// Tries for one blob without any progress, as in dockerd (`max-download-attempts`).
 const ATTEMPTS_MAX: u32 = 5;
-/// The pause before the second try; each further one is twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes between two tellings of how far it is.
 const STEP_BYTES: u64 = 256 * 1024;
 
@@ -64,7 +64,8 @@ impl Drop for Download {
 #[derive(Debug, Clone)]
 pub(in super::super) struct Downloads {
     directory: PathBuf,
-    places: Arc<Semaphore>,
+    /// The places for downloads from each address that is in use.
+    places: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
     under_way: Arc<Mutex<HashMap<String, Weak<Download>>>>,
 }
 
@@ -73,7 +74,7 @@ impl Downloads {
     pub(in super::super) fn new(directory: PathBuf) -> Self {
         Downloads {
             directory,
-            places: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            places: Arc::default(),
             under_way: Arc::default(),
         }
     }
@@ -94,7 +95,7 @@ impl Downloads {
             directory: self.directory.clone(),
             stage: sender,
         };
-        let places = Arc::clone(&self.places);
+        let places = self.places_of(&session.place().base);
         let task = tokio::spawn(async move {
             let _place = places.acquire().await;
             let ended = match work.run().await {
@@ -110,6 +111,13 @@ impl Downloads {
         under_way.insert(blob.digest.clone(), Arc::downgrade(&download));
         download
     }
+
+    fn places_of(&self, address: &str) -> Arc<Semaphore> {
+        let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = all.entry(address.to_owned());
+        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(DOWNLOADS_MAX))))
+    }
 }
 
 struct Work {
@@ -124,6 +132,28 @@ struct Partial {
     file: File,
     hash: Sha256,
     bytes: u64,
+}
+
+impl Partial {
+    fn start_over(&mut self) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        (self.hash, self.bytes) = (Sha256::new(), 0);
+        Ok(())
+    }
+}
+
+/// Whether an answer is what comes after so many bytes (RFC 9110, "Content-Range").
+fn goes_on_at(answer: &Response, bytes: u64) -> bool {
+    let range = answer.headers().get(CONTENT_RANGE);
+    let starts_right = |range: &HeaderValue| {
+        let range = range.to_str().ok().and_then(|range| range.strip_prefix("bytes "));
+        range
+            .and_then(|range| range.split_once('-'))
+            .map(|(from, _)| from)
+            == Some(&bytes.to_string())
+    };
+    answer.status() == StatusCode::PARTIAL_CONTENT && range.is_none_or(starts_right)
 }
 
 impl Work {
@@ -144,7 +174,7 @@ impl Work {
                     if !error.is_passing() || attempts >= ATTEMPTS_MAX {
                         return Err(error);
                     }
-                    let pause = PAUSE * 2_u32.pow(attempts - 1);
+                    let pause = self.session.place().pause * 2_u32.pow(attempts - 1);
                     tracing::info!(%error, digest = self.blob.digest, "a download is tried again");
                     self.stage.send_replace(Stage::Retrying(pause.as_secs()));
                     tokio::time::sleep(pause).await;
@@ -164,11 +194,21 @@ impl Work {
     /// Takes what is missing.
     async fn attempt(&self, partial: &mut Partial) -> Result<(), RegistryError> {
         let expected = u64::try_from(self.blob.size).unwrap_or_default();
-        let mut answer = self.session.blob(&self.blob.digest, partial.bytes).await?;
-        if partial.bytes > 0 && answer.status().as_u16() != 206 {
-            partial.file.set_len(0)?;
-            partial.file.seek(SeekFrom::Start(0))?;
-            (partial.hash, partial.bytes) = (Sha256::new(), 0);
+        let asked = self.session.blob(&self.blob.digest, partial.bytes).await;
+        let mut answer = match asked {
+            // Not from there on; perhaps from the start.
+            Err(RegistryError::Status { status: 416, .. }) if partial.bytes > 0 => {
+                partial.start_over()?;
+                self.session.blob(&self.blob.digest, 0).await?
+            }
+            other => other?,
+        };
+        if partial.bytes > 0 && !goes_on_at(&answer, partial.bytes) {
+            if answer.status() == StatusCode::PARTIAL_CONTENT {
+                let text = "the registry sends another part of a layer than was asked for";
+                return Err(RegistryError::Content(text.to_owned()));
+            }
+            partial.start_over()?;
         }
         let url = answer.url().to_string();
         let mut told = partial.bytes;

@@ -77,16 +77,23 @@ impl RegistryError {
         }
     }
 
-    /// From an answer's status and body: the registry's own words where there are some.
+    /// From an answer's status and body: the registry's own words where there are some, unless the fault is its own.
     pub(super) fn status(status: u16, body: &[u8]) -> Self {
         let read: Errors = serde_json::from_slice(body).unwrap_or_default();
         let told: Vec<String> = read.errors.iter().map(ErrorItem::text).collect();
-        let text = if !told.is_empty() {
-            told.join("\n")
-        } else if !read.details.is_empty() {
-            read.details
-        } else {
-            format!("received unexpected HTTP status: {status}")
+        let text = match status {
+            400..500 if !told.is_empty() => told.join("\n"),
+            400..500 if !read.details.is_empty() => format!("{}: {}", code_of(status), read.details),
+            401 => "unauthorized: authentication required".to_owned(),
+            _ => {
+                let known = reqwest::StatusCode::from_u16(status).ok();
+                let reason = known
+                    .and_then(|status| status.canonical_reason())
+                    .unwrap_or_default();
+                format!("received unexpected HTTP status: {status} {reason}")
+                    .trim_end()
+                    .to_owned()
+            }
         };
         RegistryError::Status {
             status,
@@ -113,6 +120,15 @@ impl From<RegistryError> for Failure {
             | RegistryError::Content(_)
             | RegistryError::Io(_) => Failure::System(text),
         }
+    }
+}
+
+/// The code of an error of which only the status is known.
+fn code_of(status: u16) -> &'static str {
+    match status {
+        401 => "unauthorized",
+        429 => "toomanyrequests",
+        _ => "unknown",
     }
 }
 
@@ -149,8 +165,23 @@ mod tests {
             RegistryError::status(404, body).to_string(),
             "manifest unknown: manifest unknown"
         );
-        let text = RegistryError::status(502, b"<html>").to_string();
-        assert_eq!(text, "received unexpected HTTP status: 502");
+        for (status, body, text) in [
+            (
+                502,
+                &b"<html>"[..],
+                "received unexpected HTTP status: 502 Bad Gateway",
+            ),
+            (
+                500,
+                body,
+                "received unexpected HTTP status: 500 Internal Server Error",
+            ),
+            (401, b"", "unauthorized: authentication required"),
+            (429, br#"{"details":"slow down"}"#, "toomanyrequests: slow down"),
+            (403, b"", "received unexpected HTTP status: 403 Forbidden"),
+        ] {
+            assert_eq!(RegistryError::status(status, body).to_string(), text);
+        }
         assert!(
             RegistryError::status(502, b"").is_passing() && !RegistryError::status(403, b"").is_passing()
         );

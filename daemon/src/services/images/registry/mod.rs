@@ -17,11 +17,12 @@ mod session;
 pub(super) use auth::Credentials;
 pub(super) use download::{Download, Downloads, Stage};
 pub(super) use error::RegistryError;
-pub(super) use places::Places;
+pub(super) use places::{Place, Places};
 pub(super) use session::{Access, Fetched, Session, search};
 
 use docker_api::reference::DOMAIN_DEFAULT;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where docker.io is served.
 const DOCKER_IO_HOST: &str = "registry-1.docker.io";
@@ -38,6 +39,30 @@ pub struct RegistrySettings {
     pub mirrors: Vec<String>,
     /// A directory with a directory for each `host[:port]`: `*.crt` are its authorities, `*.cert` and `*.key` our own.
     pub certs_dir: Option<PathBuf>,
+    /// How long registries are waited for.
+    pub patience: Patience,
+}
+
+/// How long registries are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long a registry may send nothing in the middle of an answer.
+    pub stall: Duration,
+    /// The pause before the second try of a download; each further one is twice as long.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    /// dockerd's connection deadline, a minute for a registry that says nothing, and a second before trying again.
+    fn default() -> Self {
+        Patience {
+            connect: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            pause: Duration::from_secs(1),
+        }
+    }
 }
 
 /// The host that serves a registry's name.

@@ -4,16 +4,12 @@ use super::error::RegistryError;
 use super::{RegistrySettings, host_of};
 use docker_api::reference::DOMAIN_DEFAULT;
 use ipnet::IpNet;
-use reqwest::{Certificate, Client, Identity, redirect};
+use reqwest::{Certificate, Client, Identity, Url, redirect};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a connection may take to be made.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a registry may send nothing in the middle of an answer.
-const STALL_DEADLINE: Duration = Duration::from_secs(60);
 /// Redirections of one request: a registry sends a client on to a store once or twice.
 const REDIRECTS_MAX: usize = 10;
 
@@ -22,7 +18,7 @@ const USER_AGENT: &str = concat!("cellblock/", env!("CARGO_PKG_VERSION"));
 
 /// One address that stands for a registry.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(in super::super) struct Place {
     /// Scheme, host and port.
     pub(super) base: String,
     /// Reaches it.
@@ -31,6 +27,15 @@ pub(super) struct Place {
     pub(super) may_be_plain: bool,
     /// Whether it stands for another registry and only gives.
     pub(super) is_mirror: bool,
+    /// The pause before a download from it is tried again.
+    pub(super) pause: Duration,
+}
+
+impl Place {
+    /// Whether an address is this place's own: what a client says about itself goes nowhere else.
+    pub(super) fn owns(&self, url: &Url) -> bool {
+        Url::parse(&self.base).is_ok_and(|base| base.origin() == url.origin())
+    }
 }
 
 /// All registries.
@@ -51,7 +56,11 @@ impl Places {
     ///
     /// # Errors
     /// Where its certificates cannot be read.
-    pub(super) fn of(&self, domain: &str, wants_mirrors: bool) -> Result<Vec<Place>, RegistryError> {
+    pub(in super::super) fn of(
+        &self,
+        domain: &str,
+        wants_mirrors: bool,
+    ) -> Result<Vec<Place>, RegistryError> {
         let mut places = Vec::new();
         if domain == DOMAIN_DEFAULT && wants_mirrors {
             for mirror in &self.settings.mirrors {
@@ -63,6 +72,7 @@ impl Places {
                     client: self.client(&host, is_insecure || base.starts_with("http://"))?,
                     base,
                     is_mirror: true,
+                    pause: self.settings.patience.pause,
                 });
             }
         }
@@ -79,6 +89,7 @@ impl Places {
             client: client.clone(),
             may_be_plain: is_insecure,
             is_mirror: false,
+            pause: self.settings.patience.pause,
         }));
         Ok(places)
     }
@@ -98,8 +109,8 @@ impl Places {
     fn client(&self, host: &str, is_insecure: bool) -> Result<Client, RegistryError> {
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_DEADLINE)
-            .read_timeout(STALL_DEADLINE)
+            .connect_timeout(self.settings.patience.connect)
+            .read_timeout(self.settings.patience.stall)
             .redirect(redirect::Policy::custom(follow))
             .no_proxy();
         if is_insecure {
@@ -181,6 +192,7 @@ fn certificates(directory: &Path) -> Result<(Vec<Certificate>, Option<Identity>)
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::registry::{FakeRegistry, authority};
     use super::*;
 
     fn bases(domain: &str, wants_mirrors: bool) -> Vec<String> {
@@ -189,6 +201,7 @@ mod tests {
             insecure: vec!["10.0.0.0/8".to_owned(), "lab.example.org".to_owned()],
             mirrors: vec!["http://mirror.example.org:5000/".to_owned()],
             certs_dir: None,
+            ..RegistrySettings::default()
         };
         let places = Places::new(settings).of(domain, wants_mirrors).unwrap();
         places.into_iter().map(|place| place.base).collect()
@@ -227,5 +240,35 @@ mod tests {
         let told = certificates(&directory).unwrap_err().to_string();
         std::fs::remove_dir_all(&directory).unwrap();
         assert!(told.starts_with("missing key"), "{told}");
+    }
+
+    #[test]
+    fn a_registry_and_we_are_believed_by_the_authority_in_its_directory() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = authority();
+        let registry = FakeRegistry::with_tls(&folder);
+        let (certs, host) = (folder.join("certs.d"), registry.host());
+        let settings = RegistrySettings {
+            certs_dir: Some(certs.clone()),
+            ..RegistrySettings::default()
+        };
+        let places = Places::new(settings);
+        let ask = || {
+            let client = places.client(&host, false).unwrap();
+            let url = format!("https://{host}/v2/");
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let answer = runtime.block_on(async { client.get(&url).send().await });
+            answer.map(|answer| answer.status().as_u16())
+        };
+        assert!(ask().is_err(), "nobody vouches for it");
+        let own = certs.join(&host);
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::copy(folder.join("ca.crt"), own.join("ca.crt")).unwrap();
+        assert!(ask().is_err(), "it wants to know who we are");
+        for name in ["own.cert", "own.key"] {
+            std::fs::copy(folder.join(name), own.join(name)).unwrap();
+        }
+        assert_eq!(ask().unwrap(), 200);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -76,12 +76,36 @@ impl Session {
         access: Access,
         credentials: Credentials,
     ) -> Result<Self, RegistryError> {
+        let mut places = places.of(name.domain(), access == Access::Pull)?.into_iter();
+        Self::next(&mut places, name, access, &credentials).await
+    }
+
+    /// Finds the next address that answers for a registry's repository.
+    ///
+    /// # Errors
+    /// What the last address said.
+    pub(in super::super) async fn next(
+        places: &mut std::vec::IntoIter<Place>,
+        name: &Reference,
+        access: Access,
+        credentials: &Credentials,
+    ) -> Result<Self, RegistryError> {
         let actions = match access {
             Access::Pull => "pull",
             Access::Push => "pull,push",
         };
         let scope = Some(format!("repository:{}:{actions}", name.path()));
-        Self::to(places, name.domain(), name.path(), scope, access, credentials).await
+        Self::to(places, name.path(), scope, credentials).await
+    }
+
+    /// Whether this is an address that stands for another registry, which may have more.
+    pub(in super::super) fn is_mirror(&self) -> bool {
+        self.place.is_mirror
+    }
+
+    /// The address that is asked.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Asks a registry whether it takes credentials.
@@ -93,21 +117,20 @@ impl Session {
         domain: &str,
         credentials: Credentials,
     ) -> Result<(), RegistryError> {
-        let session = Self::to(places, domain, "", None, Access::Push, credentials).await?;
+        let mut places = places.of(domain, false)?.into_iter();
+        let session = Self::to(&mut places, "", None, &credentials).await?;
         let url = format!("{}/v2/", session.place.base);
         session.ask(Method::GET, &url, |request| request).await.map(drop)
     }
 
     async fn to(
-        places: &Places,
-        domain: &str,
+        places: &mut std::vec::IntoIter<Place>,
         path: &str,
         scope: Option<String>,
-        access: Access,
-        credentials: Credentials,
+        credentials: &Credentials,
     ) -> Result<Self, RegistryError> {
-        let mut failed = RegistryError::Content(format!("no address for registry {domain}"));
-        for place in places.of(domain, access == Access::Pull)? {
+        let mut failed = RegistryError::Content("no more addresses for the registry".to_owned());
+        for place in places {
             let url = format!("{}/v2/", place.base);
             let answer = match place.client.get(&url).send().await {
                 Ok(answer) => answer,
@@ -130,7 +153,7 @@ impl Session {
             let credentials = if place.is_mirror {
                 Credentials::default()
             } else {
-                credentials
+                credentials.clone()
             };
             return Ok(Session {
                 place,
@@ -293,7 +316,7 @@ impl Session {
         request = request
             .header(CONTENT_TYPE, octets.clone())
             .body(reqwest::Body::wrap_stream(chunks));
-        if let Some(header) = self.header.lock().await.clone() {
+        if let Some(header) = self.header_for(&target).await {
             request = request.header(AUTHORIZATION, header);
         }
         let answer = request.send().await;
@@ -371,6 +394,12 @@ impl Session {
         self.beside(given.ok_or_else(missing)?)
     }
 
+    /// What the registry wants to know about the client; uploads may go to another host, which is not to see it.
+    async fn header_for(&self, url: &str) -> Option<HeaderValue> {
+        let is_own = Url::parse(url).is_ok_and(|url| self.place.owns(&url));
+        self.header.lock().await.clone().filter(|_| is_own)
+    }
+
     /// Sends a request; once more with what the registry wants to know, where it asks.
     async fn ask(
         &self,
@@ -379,27 +408,28 @@ impl Session {
         complete: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let name = go_name(&method);
-        let mut header = self.header.lock().await.clone();
-        let mut challenge = self.challenge.clone().filter(|_| header.is_none());
+        let is_unknown = self.header.lock().await.is_none();
+        let mut challenge = self.challenge.clone().filter(|_| is_unknown);
         for is_last in [false, true] {
             if let Some(asked) = &challenge {
                 let Place {
                     client, may_be_plain, ..
                 } = &self.place;
                 let (credentials, scope) = (&self.credentials, self.scope.as_deref());
-                header = answer(client, asked, credentials, scope, *may_be_plain).await?;
-                self.header.lock().await.clone_from(&header);
+                let header = answer(client, asked, credentials, scope, *may_be_plain).await?;
+                *self.header.lock().await = header;
             }
             let mut request = complete(self.place.client.request(method.clone(), url));
-            // Uploads may go to another host, which is not to see this.
-            if let Some(header) = header.clone().filter(|_| url.starts_with(&self.place.base)) {
+            if let Some(header) = self.header_for(url).await {
                 request = request.header(AUTHORIZATION, header);
             }
             let sent = request
                 .send()
                 .await
                 .map_err(|error| RegistryError::connection(name, url, &error))?;
-            challenge = self::challenge(sent.headers());
+            // What another host wants to know, where the registry sent us there, it is not told.
+            let is_own = self.place.owns(sent.url());
+            challenge = self::challenge(sent.headers()).filter(|_| is_own);
             if sent.status() != StatusCode::UNAUTHORIZED || challenge.is_none() || is_last {
                 return checked(sent, name).await;
             }

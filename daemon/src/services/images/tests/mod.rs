@@ -1,9 +1,11 @@
 //! Whole requests against made-up helpers: what is left on the host, in the record and in the answers.
 
 pub(super) mod fake;
+mod pulls;
+pub(super) mod registry;
 
 use self::fake::{FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, save, tar_of};
-use super::{Children, Force, Images, Import, Spool, chain, target};
+use super::{Children, Force, Images, Import, RegistrySettings, Spool, chain, target};
 use crate::kernel::bus::Bus;
 use crate::kernel::housekeeping;
 use crate::services::Failure;
@@ -30,6 +32,12 @@ impl Drop for World {
 
 impl World {
     async fn new() -> Self {
+        World::with(RegistrySettings::default()).await
+    }
+
+    async fn with(registries: RegistrySettings) -> Self {
+        // Once for the whole process is enough, and a second time is no error here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let state_dir = std::env::temp_dir().join(format!("cb-images-{}", crate::services::naming::new_id()));
         std::fs::create_dir_all(&state_dir).unwrap();
         let (host, bus, store) = (
@@ -37,15 +45,9 @@ impl World {
             Bus::default(),
             Store::open(&state_dir.join("db")).unwrap(),
         );
-        let images = Images::start(
-            &state_dir,
-            Default::default(),
-            store.clone(),
-            host.helpers(),
-            bus.clone(),
-        )
-        .await
-        .unwrap();
+        let images = Images::start(&state_dir, registries, store.clone(), host.helpers(), bus.clone())
+            .await
+            .unwrap();
         World {
             host,
             images,
@@ -109,6 +111,15 @@ impl World {
 
     /// Nothing of images is left on the host or in the record.
     async fn assert_nothing_is_left(&self) {
+        // What a client let go is removed in the background.
+        for _ in 0..100 {
+            let is_clean = self.host.lock().datasets.is_empty() && self.spooled().is_empty();
+            if is_clean {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(self.spooled(), Vec::<PathBuf>::new());
         {
             let host = self.host.lock();
             assert!(host.datasets.is_empty() && host.mounts.is_empty(), "{host:?}");
@@ -122,6 +133,16 @@ impl World {
             assert!(rows.is_empty(), "{rows:?}");
         }
         assert!(self.images.all().await.unwrap().is_empty());
+    }
+
+    /// Files of uploads and downloads under way.
+    fn spooled(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.state_dir.join("tmp"));
+        entries
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect()
     }
 
     fn events(&self) -> Vec<String> {

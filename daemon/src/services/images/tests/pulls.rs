@@ -1,0 +1,578 @@
+//! Pulls from a registry that does things wrong: what is told, what is left, who else notices.
+
+use super::registry::{Asked, FakeRegistry, Fault};
+use super::{World, layer, run};
+use crate::kernel::housekeeping;
+use crate::kernel::limits::{IMAGE_JSON_BYTES_MAX, LAYER_CONTENT_BYTES_MAX};
+use crate::services::images::{Patience, Pull, RegistrySettings, chain};
+use base64::Engine as _;
+use docker_api::image_config::Platform;
+use docker_api::images::ProgressLine;
+use docker_api::reference::Reference;
+use serde_json::json;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Registries that stall or fail are not waited for as long as people's are.
+fn hasty() -> RegistrySettings {
+    RegistrySettings {
+        patience: Patience {
+            stall: Duration::from_millis(400),
+            pause: Duration::from_millis(10),
+            ..Patience::default()
+        },
+        ..RegistrySettings::default()
+    }
+}
+
+fn wish(name: &str) -> Pull {
+    Pull {
+        name: Reference::parse(name).unwrap(),
+        platform: None,
+        auth: String::new(),
+    }
+}
+
+impl World {
+    async fn start(&self, pull: Pull) -> Result<mpsc::Receiver<ProgressLine>, String> {
+        let pulling = self.images.pull(&housekeeping().unwrap(), pull).await;
+        pulling.map_err(|failure| failure.to_string())
+    }
+
+    /// The lines of a pull, or why it failed.
+    async fn pull_as(&self, pull: Pull) -> Result<Vec<String>, String> {
+        let mut lines = self.start(pull).await?;
+        let mut told = Vec::new();
+        while let Some(line) = lines.recv().await {
+            if !line.error.is_empty() {
+                return Err(line.error);
+            }
+            told.push(line.status);
+        }
+        Ok(told)
+    }
+
+    async fn pull(&self, name: &str) -> Result<Vec<String>, String> {
+        self.pull_as(wish(name)).await
+    }
+}
+
+/// Random enough that it does not shrink, so that cuts fall where they are meant to.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..bytes).map(next).collect()
+}
+
+fn big_layer() -> Vec<u8> {
+    super::tar_of(&[super::TarFile::regular("noise", &noise(300_000))])
+}
+
+fn ranges(asked: &[Asked]) -> Vec<&str> {
+    asked.iter().map(|asked| asked.range.as_str()).collect()
+}
+
+/// The digest of the only layer, as it is stored.
+fn blob_of(layer: &[u8]) -> String {
+    chain::digest_of(&super::gzip(layer))
+}
+
+#[test]
+fn what_breaks_off_is_taken_up_where_it_broke() {
+    run(async {
+        let (world, registry, layer) = (World::with(hasty()).await, FakeRegistry::start(), big_layer());
+        registry.put("x", "1", &[&layer]);
+        let blob = format!("/blobs/{}", blob_of(&layer));
+        registry.fault(&blob, 1, Fault::CutAfter(100_000));
+        registry.fault(&blob, 1, Fault::StallAfter(50_000));
+        let name = format!("{}/x:1", registry.host());
+        let told = world.pull(&name).await.unwrap();
+        assert!(
+            told.iter().any(|line| line.starts_with("Retrying in ")),
+            "{told:?}"
+        );
+        assert_eq!(
+            ranges(&registry.asked(&blob)),
+            ["", "bytes=100000-", "bytes=150000-"]
+        );
+        assert!(world.images.find(&name).await.is_ok());
+        assert!(world.spooled().is_empty());
+    });
+}
+
+#[test]
+fn what_cannot_be_taken_up_comes_again_from_its_start() {
+    run(async {
+        let layer = big_layer();
+        let blob = format!("/blobs/{}", blob_of(&layer));
+        for answer in [Fault::Whole, Fault::Status(416, "")] {
+            let (world, registry) = (World::with(hasty()).await, FakeRegistry::start());
+            registry.put("x", "1", &[&layer]);
+            registry.fault(&blob, 1, Fault::CutAfter(100_000));
+            registry.fault(&blob, 1, answer.clone());
+            let told = world.pull(&format!("{}/x:1", registry.host())).await;
+            assert!(told.is_ok(), "{answer:?}: {told:?}");
+        }
+        // Another part than the one that was asked for is not put behind what is there.
+        let (world, registry) = (World::with(hasty()).await, FakeRegistry::start());
+        registry.put("x", "1", &[&layer]);
+        registry.fault(&blob, 1, Fault::CutAfter(100_000));
+        registry.fault(&blob, 1, Fault::WrongRange);
+        let told = world.pull(&format!("{}/x:1", registry.host())).await.unwrap_err();
+        assert!(told.contains("another part of a layer"), "{told}");
+        world.assert_nothing_is_left().await;
+    });
+}
+
+#[test]
+fn a_registry_that_never_delivers_is_given_up_with_nothing_left() {
+    run(async {
+        let (world, registry, layer) = (World::with(hasty()).await, FakeRegistry::start(), big_layer());
+        registry.put("x", "1", &[&layer]);
+        let blob = format!("/blobs/{}", blob_of(&layer));
+        registry.fault(&blob, 99, Fault::Status(503, "later"));
+        let name = format!("{}/x:1", registry.host());
+        let told = world.pull(&name).await.unwrap_err();
+        assert_eq!(told, "received unexpected HTTP status: 503 Service Unavailable");
+        assert_eq!(registry.asked(&blob).len(), 5, "as often as dockerd tries");
+        world.assert_nothing_is_left().await;
+        registry.mend();
+        registry.fault(&blob, 99, Fault::StallAfter(0));
+        let told = world.pull(&name).await.unwrap_err();
+        assert!(
+            told.starts_with("Get \"http://") && told.contains("timed out"),
+            "{told}"
+        );
+        world.assert_nothing_is_left().await;
+        // Too many requests is no reason to give up at once.
+        registry.mend();
+        registry.fault(&blob, 2, Fault::Status(429, ""));
+        world.pull(&name).await.unwrap();
+    });
+}
+
+#[test]
+fn blobs_that_are_not_what_the_manifest_says_leave_nothing() {
+    run(async {
+        let (world, registry, layer) = (World::with(hasty()).await, FakeRegistry::start(), big_layer());
+        registry.put("x", "1", &[&super::layer("below"), &layer]);
+        let (blob, name) = (blob_of(&layer), format!("{}/x:1", registry.host()));
+        let good = super::gzip(&layer);
+        let mut flipped = good.clone();
+        flipped[1000] ^= 1;
+        for (body, words) in [
+            (
+                flipped,
+                format!("filesystem layer verification failed for digest {blob}"),
+            ),
+            (
+                good[..good.len() - 7].to_vec(),
+                format!("layer {blob} has fewer bytes than the {}", good.len()),
+            ),
+            (
+                [good.as_slice(), b"more"].concat(),
+                format!("layer {blob} has more bytes than the {}", good.len()),
+            ),
+        ] {
+            registry.fault(&blob, 1, Fault::Body(body));
+            let told = world.pull(&name).await.unwrap_err();
+            assert!(told.contains(&words), "{words}: {told}");
+            world.assert_nothing_is_left().await;
+        }
+        // The digest is right, but what it unpacks to is not what the configuration says.
+        let config = json!({
+            "os": "linux", "architecture": "amd64",
+            "rootfs": { "type": "layers", "diff_ids": [chain::digest_of(b"other")] },
+        });
+        registry.put_stored("x", "2", &[good], config.to_string().as_bytes());
+        let told = world.pull(&format!("{}/x:2", registry.host())).await.unwrap_err();
+        assert!(
+            told.starts_with("failed to register layer: invalid diffID: expected"),
+            "{told}"
+        );
+        world.assert_nothing_is_left().await;
+        world.pull(&name).await.unwrap();
+    });
+}
+
+#[test]
+fn manifests_and_configurations_that_are_none_are_refused() {
+    run(async {
+        let (world, registry) = (World::with(hasty()).await, FakeRegistry::start());
+        registry.put("x", "1", &[&layer("a")]);
+        let name = format!("{}/x:1", registry.host());
+        let denied = r#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#;
+        let limited = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;
+        let longest = format!("the answer is longer than {IMAGE_JSON_BYTES_MAX} bytes");
+        for (fault, words) in [
+            (Fault::Endless(100 << 20), longest.as_str()),
+            (Fault::Body(b"{".to_vec()), "the manifest is no JSON"),
+            (
+                Fault::Body(br#"{"schemaVersion":1}"#.to_vec()),
+                "schema 1 is not supported",
+            ),
+            (Fault::Status(401, ""), "pull access denied for "),
+            (Fault::Status(403, denied), "denied: requested access is denied"),
+            (
+                Fault::Status(404, ""),
+                "received unexpected HTTP status: 404 Not Found",
+            ),
+            (Fault::Status(429, limited), "toomanyrequests: slow down"),
+            (
+                Fault::Status(500, denied),
+                "received unexpected HTTP status: 500 Internal Server Error",
+            ),
+            (Fault::StallAfter(3), "timed out"),
+            (Fault::CutAfter(3), "Get \"http://"),
+        ] {
+            registry.fault("/manifests/", 1, fault.clone());
+            let told = world.pull(&name).await.unwrap_err();
+            assert!(told.contains(words), "{fault:?}: {told}");
+            world.assert_nothing_is_left().await;
+        }
+        let digest = registry.put("x", "2", &[&layer("b")]);
+        registry.fault("/manifests/", 1, Fault::Body(b"{}".to_vec()));
+        let told = world
+            .pull(&format!("{}/x@{digest}", registry.host()))
+            .await
+            .unwrap_err();
+        assert_eq!(told, format!("manifest verification failed for digest {digest}"));
+        // The configuration's turn comes after the manifest's.
+        registry.fault("/blobs/", 1, Fault::Body(b"{}".to_vec()));
+        let told = world.pull(&name).await.unwrap_err();
+        assert!(
+            told.starts_with("image config verification failed for digest sha256:"),
+            "{told}"
+        );
+        registry.put_stored(
+            "x",
+            "3",
+            &[vec![1]],
+            br#"{"rootfs":{"type":"layers","diff_ids":[]}}"#,
+        );
+        let told = world.pull(&format!("{}/x:3", registry.host())).await.unwrap_err();
+        assert_eq!(told, "layers from manifest don't match image configuration");
+        world.assert_nothing_is_left().await;
+    });
+}
+
+#[test]
+fn what_a_manifest_may_not_ask_for_is_refused_before_anything_is_fetched() {
+    run(async {
+        let (world, registry) = (World::with(hasty()).await, FakeRegistry::start());
+        let one = format!("sha256:{}", "1".repeat(64));
+        let of = |config: serde_json::Value, layer: serde_json::Value| json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+        let config = json!({ "digest": one, "size": 2 });
+        let kind = "application/vnd.oci.image.layer.v1.tar";
+        for (manifest, words) in [
+            (
+                of(
+                    config.clone(),
+                    json!({ "mediaType": kind, "digest": "sha256:../../x", "size": 1 }),
+                ),
+                "invalid checksum digest format: sha256:../../x".to_owned(),
+            ),
+            (
+                of(
+                    config.clone(),
+                    json!({ "mediaType": kind, "digest": one, "size": 1_u64 << 50 }),
+                ),
+                format!("at most {LAYER_CONTENT_BYTES_MAX} are taken"),
+            ),
+            (
+                of(
+                    config.clone(),
+                    json!({ "mediaType": kind, "digest": one, "size": -1 }),
+                ),
+                format!("at most {LAYER_CONTENT_BYTES_MAX} are taken"),
+            ),
+            (
+                of(
+                    config.clone(),
+                    json!({ "mediaType": "text/x-helm", "digest": one, "size": 1 }),
+                ),
+                "unsupported media type text/x-helm".to_owned(),
+            ),
+            (
+                of(
+                    json!({ "mediaType": "text/x-helm", "digest": one }),
+                    json!({ "mediaType": kind, "digest": one }),
+                ),
+                "unsupported media type text/x-helm".to_owned(),
+            ),
+        ] {
+            registry.put_manifest(
+                "x",
+                "1",
+                "application/vnd.oci.image.manifest.v1+json",
+                manifest.to_string().as_bytes(),
+            );
+            let told = world.pull(&format!("{}/x:1", registry.host())).await.unwrap_err();
+            assert!(told.contains(&words), "{words}: {told}");
+        }
+        assert!(registry.asked("/blobs/").is_empty());
+        world.assert_nothing_is_left().await;
+    });
+}
+
+#[test]
+fn credentials_go_to_the_registry_alone() {
+    run(async {
+        let (world, registry, other) = (
+            World::with(hasty()).await,
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+        );
+        let layer = big_layer();
+        for each in [&registry, &other] {
+            each.put("x", "1", &[&layer]);
+        }
+        let host = registry.host();
+        let challenge =
+            format!("Bearer realm=\"http://{host}/token\",service=\"s\",scope=\"repository:x:pull\"");
+        let mut pull = wish(&format!("{host}/x:1"));
+        let own = base64::engine::general_purpose::URL_SAFE.encode(r#"{"username":"u","password":"p"}"#);
+        pull.auth = own;
+        // Basic first: each request carries the password.
+        let basic = format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode("u:p")
+        );
+        registry.guard(&basic, "Basic realm=x");
+        registry.fault(
+            "/blobs/",
+            99,
+            Fault::RedirectTo(format!("http://{}", other.host())),
+        );
+        // The other host asks who comes, and offers a token service of its own.
+        let bait = format!("Bearer realm=\"http://{}/token\",service=\"s\"", other.host());
+        other.guard("Bearer given", &bait);
+        let told = world.pull_as(pull.clone()).await.unwrap_err();
+        assert!(told.contains("unauthorized"), "{told}");
+        let seen = other.asked("");
+        assert!(
+            !seen.is_empty() && seen.iter().all(|asked| asked.authorization.is_empty()),
+            "{seen:?}"
+        );
+        assert!(other.asked("/token").is_empty(), "{seen:?}");
+        assert_eq!(registry.asked("/manifests/").last().unwrap().authorization, basic);
+        // Without questions the other host's blobs are taken.
+        other.guard("", "");
+        world.pull_as(pull.clone()).await.unwrap();
+        assert!(other.asked("").iter().all(|asked| asked.authorization.is_empty()));
+        assert_eq!(registry.asked("/token").len(), 0);
+        // With a token, the password goes to the token service alone.
+        let guarded = FakeRegistry::start();
+        guarded.put("x", "1", &[&super::layer("other")]);
+        guarded.guard("Bearer given", &challenge.replace(&host, &registry.host()));
+        registry.guard(&basic, "Basic realm=x");
+        pull.name = Reference::parse(&format!("{}/x:1", guarded.host())).unwrap();
+        world.pull_as(pull).await.unwrap();
+        let asked = registry.asked("/token");
+        assert_eq!(asked.len(), 1, "one token is enough: {asked:?}");
+        assert!(
+            asked[0].line.contains("scope=repository%3Ax%3Apull") && asked[0].authorization == basic,
+            "{asked:?}"
+        );
+        let seen = guarded.asked("");
+        assert!(
+            seen.iter().all(|asked| !asked.authorization.starts_with("Basic")),
+            "{seen:?}"
+        );
+    });
+}
+
+#[test]
+fn a_blob_comes_once_for_all_who_want_it_and_stays_when_one_goes() {
+    run(async {
+        let (world, registry, layer) = (
+            World::with(RegistrySettings::default()).await,
+            FakeRegistry::start(),
+            big_layer(),
+        );
+        registry.put("x", "1", &[&layer]);
+        registry.put("y", "1", &[&layer, &super::layer("own")]);
+        let blob = format!("/blobs/{}", blob_of(&layer));
+        registry.fault(&blob, 1, Fault::CutAfter(100_000));
+        let name = |repository: &str| format!("{}/{repository}:1", registry.host());
+        let leaving = world.start(wish(&name("x"))).await.unwrap();
+        let (staying, same) = (name("y"), name("y"));
+        let leave = async {
+            // In the pause after the cut.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            drop(leaving);
+        };
+        let (first, second, ()) = tokio::join!(world.pull(&staying), world.pull(&same), leave);
+        assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+        assert_eq!(ranges(&registry.asked(&blob)), ["", "bytes=100000-"]);
+        assert_eq!(world.host.lock().extractions, 2);
+        assert!(world.images.find(&name("x")).await.is_err());
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_pull() {
+    run(async {
+        let (world, registry, layer) = (
+            World::with(RegistrySettings::default()).await,
+            FakeRegistry::start(),
+            big_layer(),
+        );
+        registry.put("x", "1", &[&super::layer("below"), &layer]);
+        registry.fault(&blob_of(&layer), 99, Fault::StallAfter(10));
+        let mut lines = world
+            .start(wish(&format!("{}/x:1", registry.host())))
+            .await
+            .unwrap();
+        while let Some(line) = lines.recv().await {
+            if line.status == "Pull complete" {
+                break;
+            }
+        }
+        assert_eq!(world.host.lock().datasets.len(), 1);
+        assert!(!world.spooled().is_empty());
+        drop(lines);
+        world.assert_nothing_is_left().await;
+    });
+}
+
+#[test]
+fn a_registry_that_stalls_holds_up_nobody_else() {
+    run(async {
+        let (world, slow, quick) = (
+            World::with(RegistrySettings::default()).await,
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+        );
+        let layers: Vec<Vec<u8>> = ["1", "2", "3", "4", "5"].map(super::layer).into();
+        let all: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+        slow.put("x", "1", &all);
+        slow.fault(
+            "/blobs/",
+            1,
+            Fault::Header("X-The-First", "is the configuration".to_owned()),
+        );
+        slow.fault("/blobs/", 99, Fault::StallAfter(1));
+        quick.put("x", "1", &[&super::layer("quick")]);
+        let stalled = world.start(wish(&format!("{}/x:1", slow.host()))).await.unwrap();
+        while slow.asked("/blobs/").len() < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let other = format!("{}/x:1", quick.host());
+        let pulled = tokio::time::timeout(Duration::from_secs(10), world.pull(&other)).await;
+        pulled
+            .expect("the other registry's image comes meanwhile")
+            .unwrap();
+        drop(stalled);
+    });
+}
+
+#[test]
+fn mirrors_are_asked_in_order_and_one_that_fails_is_passed_over() {
+    run(async {
+        let (empty, cut, good) = (
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+        );
+        let layer = big_layer();
+        for mirror in [&cut, &good] {
+            mirror.put("library/x", "1", &[&layer]);
+        }
+        cut.fault(&format!("/blobs/{}", blob_of(&layer)), 99, Fault::Status(404, ""));
+        let settings = RegistrySettings {
+            mirrors: [&empty, &cut, &good]
+                .map(|mirror| format!("http://{}/", mirror.host()))
+                .into(),
+            ..hasty()
+        };
+        let world = World::with(settings).await;
+        let own = base64::engine::general_purpose::URL_SAFE.encode(r#"{"username":"u","password":"p"}"#);
+        world
+            .pull_as(Pull {
+                auth: own,
+                ..wish("x:1")
+            })
+            .await
+            .unwrap();
+        assert!(world.images.find("x:1").await.is_ok());
+        for (mirror, asked) in [(&empty, 1), (&cut, 1), (&good, 1)] {
+            assert_eq!(mirror.asked("/v2/library/x/manifests/1").len(), asked);
+            let seen = mirror.asked("");
+            assert!(
+                seen.iter().all(|asked| asked.authorization.is_empty()),
+                "{seen:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn of_several_platforms_the_wanted_one_is_taken() {
+    run(async {
+        let (world, registry) = (World::with(hasty()).await, FakeRegistry::start());
+        let mut listed = Vec::new();
+        for (tag, os, architecture) in [
+            ("a", "linux", "arm64"),
+            ("b", "linux", "amd64"),
+            ("c", "freebsd", "amd64"),
+        ] {
+            let config = json!({
+                "os": os, "architecture": architecture,
+                "rootfs": { "type": "layers", "diff_ids": [chain::digest_of(&layer(tag))] },
+            });
+            let digest = registry.put_stored("x", tag, &[layer(tag)], config.to_string().as_bytes());
+            listed.push(json!({ "digest": digest, "platform": { "os": os, "architecture": architecture } }));
+        }
+        let index = json!({ "schemaVersion": 2, "manifests": listed }).to_string();
+        registry.put_manifest(
+            "x",
+            "1",
+            "application/vnd.oci.image.index.v1+json",
+            index.as_bytes(),
+        );
+        let name = format!("{}/x:1", registry.host());
+        for (os, architecture) in [("linux", "arm64"), ("freebsd", "amd64"), ("linux", "amd64")] {
+            let platform = Platform {
+                os: os.to_owned(),
+                architecture: architecture.to_owned(),
+                ..Platform::default()
+            };
+            world
+                .pull_as(Pull {
+                    platform: Some(platform),
+                    ..wish(&name)
+                })
+                .await
+                .unwrap();
+            let image = world.images.find(&name).await.unwrap();
+            assert_eq!(
+                (image.config.os.as_str(), image.config.architecture.as_str()),
+                (os, architecture)
+            );
+            assert!(
+                image.digests[0].ends_with(&chain::digest_of(index.as_bytes())),
+                "the index is what the name means"
+            );
+        }
+        let none = Platform {
+            os: "linux".to_owned(),
+            architecture: "s390x".to_owned(),
+            ..Platform::default()
+        };
+        let told = world
+            .pull_as(Pull {
+                platform: Some(none),
+                ..wish(&name)
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(
+            told,
+            "no matching manifest for linux/s390x in the manifest list entries"
+        );
+    });
+}
