@@ -5,7 +5,7 @@
 
 use crate::{host, policy};
 use helper_runtime::order::Order;
-use helper_runtime::pair::{Done, Hand, Orders};
+use helper_runtime::pair::{ANSWER_BLOCK_BYTES_MAX, Done, Hand, Orders};
 use protocol::names::AnchorName;
 use protocol::net::Transport;
 use protocol::{Answer, ErrorCode, HelperError};
@@ -39,9 +39,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Longest complaint that is read, in bytes: its first line is kept, and that is cut to an error's length anyway.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
-
-/// Longest list of rule sets that is read, in bytes: some three thousand of ours, and it fits into an answer.
-const LIST_BYTES_MAX: u64 = 128 * 1024;
 
 /// The front's side: has the rules of one set replaced by this text.
 ///
@@ -190,7 +187,7 @@ fn list(fds: &[OwnedFd], outer: &str) -> Answer<Done> {
     seek(&text, SeekFrom::Start(0)).map_err(|e| failed(e.into()))?;
     let mut block = Vec::new();
     (&mut text)
-        .take(LIST_BYTES_MAX)
+        .take(ANSWER_BLOCK_BYTES_MAX as u64)
         .read_to_end(&mut block)
         .map_err(failed)?;
     Ok(Done {

@@ -11,6 +11,7 @@ use protocol::limits::FRAME_BYTES_MAX;
 use protocol::names::Text;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use std::cell::Cell;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +37,10 @@ pub struct Hand {
 
 /// The hand's end: where orders come from.
 #[derive(Debug)]
-pub struct Orders(OwnedFd);
+pub struct Orders {
+    socket: OwnedFd,
+    front: Pid,
+}
 
 /// What a hand answers.
 #[derive(Debug, Default)]
@@ -68,7 +72,7 @@ pub fn split() -> Result<Side> {
             socket: front,
             is_gone: Cell::new(false),
         })),
-        Forked::Parent => Ok(Side::Hand(Orders(hand))),
+        Forked::Parent(front) => Ok(Side::Hand(Orders { socket: hand, front })),
     }
 }
 
@@ -118,12 +122,14 @@ impl Hand {
 }
 
 impl Orders {
-    /// Waits for the next order; `None` when the front is gone.
+    /// Waits for the next order; `None` when the front is gone, whose process has been waited for then: whoever sees the hand
+    /// end finds neither.
     ///
     /// # Errors
     /// `InvalidData` for anything that is not an order: the hand must stop.
     pub fn next(&self) -> Result<Option<(Order, Vec<OwnedFd>)>> {
-        let Some(frame) = receive_frame(&self.0)? else {
+        let Some(frame) = receive_frame(&self.socket)? else {
+            waitpid(Some(self.front), WaitOptions::empty())?;
             return Ok(None);
         };
         let order = Order::from_bytes(&frame.payload).map_err(|e| Error::new(ErrorKind::InvalidData, e))?;
@@ -153,12 +159,12 @@ impl Orders {
         let payload =
             encode::<Answer<DoneMessage>>(&message).map_err(|e| Error::new(ErrorKind::InvalidData, e))?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        send_frame(&self.0, 0, &payload, &borrowed)
+        send_frame(&self.socket, 0, &payload, &borrowed)
     }
 
     /// The socket, for poll(2) and the sandbox's table of descriptors.
     #[must_use]
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }

@@ -1,5 +1,6 @@
 //! The crate's only unsafe code: process-wide settings without a safe wrapper.
 
+use rustix::process::Pid;
 use std::io::{Error, Result};
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -40,7 +41,7 @@ pub(crate) fn reset_process() -> Result<()> {
 /// What fork(2) made of the caller.
 pub(crate) enum Forked {
     /// The parent, with the child's process id.
-    Parent,
+    Parent(Pid),
     /// The child.
     Child,
 }
@@ -48,10 +49,11 @@ pub(crate) enum Forked {
 /// Forks. Only for single-threaded processes: the child goes on running ordinary code.
 pub(crate) fn fork() -> Result<Forked> {
     // SAFETY: helpers have one thread, so the child's memory (allocator, standard library) is in a consistent state.
-    match unsafe { libc::fork() } {
-        -1 => Err(Error::last_os_error()),
-        0 => Ok(Forked::Child),
-        _ => Ok(Forked::Parent),
+    let child = unsafe { libc::fork() };
+    match (child, Pid::from_raw(child)) {
+        (0, _) => Ok(Forked::Child),
+        (1.., Some(child)) => Ok(Forked::Parent(child)),
+        _ => Err(Error::last_os_error()),
     }
 }
 
