@@ -3,7 +3,7 @@
 //! What lies inside image archives and registries is in [`crate::image_config`].
 
 use crate::containers::{ContainerConfig, HealthConfig, JsonSet};
-use crate::image_config::{Descriptor, ImageConfig};
+use crate::image_config::Descriptor;
 use crate::inspect::GraphDriver;
 use crate::null;
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ pub struct ImageInspect {
     pub descriptor: Option<Descriptor>,
 }
 
-/// `Config` of image inspect: [`ImageConfig`] with the fields dockerd writes although they are unset.
+/// `Config` of image inspect: [`crate::image_config::ImageConfig`] with the fields dockerd writes although they are unset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct ImageInspectConfig {
@@ -163,27 +163,6 @@ pub struct LegacyConfigFields {
     pub open_stdin: bool,
     /// Always false.
     pub stdin_once: bool,
-}
-
-impl From<ImageConfig> for ImageInspectConfig {
-    fn from(config: ImageConfig) -> Self {
-        Self {
-            user: config.user,
-            exposed_ports: config.exposed_ports,
-            env: config.env,
-            entrypoint: config.entrypoint,
-            cmd: config.cmd,
-            volumes: config.volumes,
-            working_dir: config.working_dir,
-            labels: config.labels,
-            stop_signal: config.stop_signal,
-            args_escaped: config.args_escaped,
-            healthcheck: config.healthcheck,
-            on_build: config.on_build,
-            shell: config.shell,
-            before_1_50: None,
-        }
-    }
 }
 
 /// The layers of an image.

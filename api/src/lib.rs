@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build_image;
+mod config_parts;
 pub mod containers;
 pub mod durations;
 pub mod error;

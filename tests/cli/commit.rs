@@ -48,6 +48,33 @@ fn diff_tells_what_was_added_changed_and_removed() {
 }
 
 #[test]
+fn a_running_container_is_held_while_it_is_committed() {
+    let docker = docker!();
+    // Two files that only differ for a moment.
+    let script = "i=0; while :; do i=$((i+1)); echo $i > /one; echo $i > /two; done";
+    docker.ok(&format!("run -d --name cm-held {BASE_IMAGE} sh -c '{script}'"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    docker.ok("commit cm-held cm-held:1");
+    assert_eq!(docker.ok("inspect --format {{.State.Status}} cm-held"), "running");
+    let text = docker.ok("run --rm cm-held:1 cat /one /two");
+    let counts: Vec<i64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    // Held between the two, at most one is ahead by one, or one is just being written.
+    assert!(
+        counts.len() < 2 || counts[0] - counts[1] <= 1 && counts[0] >= counts[1],
+        "{counts:?}"
+    );
+    let now = || docker.ok("exec cm-held cat /two");
+    let before = now();
+    system_tests::docker::eventually("it goes on", || now() != before);
+    docker.ok("pause cm-held");
+    docker.ok("commit cm-held cm-held:2");
+    assert_eq!(docker.ok("inspect --format {{.State.Status}} cm-held"), "paused");
+    docker.ok("unpause cm-held");
+    docker.ok("rm -f cm-held");
+    docker.ok("rmi cm-held:1 cm-held:2");
+}
+
+#[test]
 fn commit_makes_an_image_that_looks_like_the_container() {
     let docker = docker!();
     changed(&docker, "cm-commit", BASE_IMAGE);

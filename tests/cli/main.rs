@@ -13,6 +13,7 @@
 
 mod basics;
 mod build;
+mod build_options;
 mod commit;
 mod copy;
 mod errors;

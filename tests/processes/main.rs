@@ -8,6 +8,7 @@
 )]
 
 mod deaths;
+mod images;
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;

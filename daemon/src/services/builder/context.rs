@@ -8,9 +8,8 @@ use super::entries::{Attributes, Entries, Entry, EntryError, Kind, Special};
 use super::glob::is_ignored;
 use crate::kernel::limits::LAYER_CONTENT_BYTES_MAX;
 use crate::services::Failure;
-use crate::services::images::Spool;
+use crate::services::images::{Spool, is_compressed, unpacked};
 use crate::services::naming::hex;
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -91,23 +90,16 @@ impl Tree {
     pub(super) fn of_upload(upload: Spool, directory: &Path) -> Result<Self, BuildError> {
         let mut stored = BufReader::new(File::open(upload.path()).map_err(broken)?);
         let beginning = stored.fill_buf().map_err(broken)?;
-        match compression(beginning) {
-            None => Self::of_tar(upload),
-            Some("gzip") => {
-                let (spool, mut plain) = Spool::create(directory).map_err(broken)?;
-                let mut unpacked = MultiGzDecoder::new(stored).take(TREE_BYTES_MAX + 1);
-                let bytes = io::copy(&mut unpacked, &mut plain)
-                    .map_err(|error| BuildError::from(Failure::System(error.to_string())))?;
-                if bytes > TREE_BYTES_MAX {
-                    let text = format!("the build context is larger than {TREE_BYTES_MAX} bytes");
-                    return Err(BuildError::invalid(text));
-                }
-                Self::of_tar(spool)
-            }
-            Some(other) => Err(BuildError::unsupported(format!(
-                "a build context compressed with {other}"
-            ))),
+        if !is_compressed(beginning) {
+            return Self::of_tar(upload);
         }
+        let (spool, mut plain) = Spool::create(directory).map_err(broken)?;
+        let mut unpacked = unpacked(stored).map_err(broken)?.take(TREE_BYTES_MAX + 1);
+        if io::copy(&mut unpacked, &mut plain).map_err(broken)? > TREE_BYTES_MAX {
+            let text = format!("the build context is larger than {TREE_BYTES_MAX} bytes");
+            return Err(BuildError::invalid(text));
+        }
+        Self::of_tar(spool)
     }
 
     /// Reads a plain tar. Blocks.
@@ -375,18 +367,13 @@ impl Read for Content<'_> {
     }
 }
 
-/// What a stream is compressed with, by its first bytes: names and media types lie.
-pub(super) fn compression(beginning: &[u8]) -> Option<&'static str> {
-    let kinds: [(&[u8], &str); 4] = [
-        (b"\x1f\x8b\x08", "gzip"),
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-    ];
-    kinds
-        .iter()
-        .find(|(magic, _)| beginning.starts_with(magic))
-        .map(|(_, name)| *name)
+/// Whether a stream is a tar, plain or compressed: dockerd looks at its first header.
+pub(super) fn holds_tar(stored: impl Read) -> bool {
+    let Ok(plain) = unpacked(BufReader::with_capacity(1024, stored)) else {
+        return false;
+    };
+    let first = Entries::new(plain).next();
+    matches!(first, Ok(Some(entry)) if !matches!(entry.kind, Kind::HardLink(_)))
 }
 
 /// dockerd's words for a path that leads out of a context.

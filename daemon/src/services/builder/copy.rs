@@ -1,8 +1,7 @@
 //! `COPY` and `ADD`: sources into a layer's tar, by dockerd's rules for what goes where.
 
-use super::context::{Content, NodeKind, compression};
+use super::context::{Content, NodeKind, holds_tar};
 use super::dockerfile::{Transfer, Verb};
-use super::entries::{Entries, Kind};
 use super::layer::{Layer, Owner, join};
 use super::place::{Found, Place};
 use super::source::Source;
@@ -10,9 +9,8 @@ use super::{BuildError, Deps, blocking};
 use crate::kernel::limits::ACCOUNT_FILE_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::images::Base;
-use crate::services::images::Spool;
-use flate2::bufread::MultiGzDecoder;
-use std::io::{BufReader, Read};
+use crate::services::images::{Spool, unpacked};
+use std::io::BufReader;
 
 /// Where a transfer goes and how.
 #[derive(Debug)]
@@ -148,8 +146,8 @@ impl Copying {
         else {
             return self.directory(source);
         };
-        if let (Verb::Add, NodeKind::File(content)) = (verb, &node.kind)
-            && is_archive(&source.name, || tree.content(*content))?
+        if let (Verb::Add, NodeKind::File(content), true) = (verb, &node.kind, source.unpacks)
+            && holds_tar(tree.content(*content))
         {
             self.become_directory(Owner::ROOT.or_root(), "failed to unpack archive")?;
             return self.unpack(tree.content(*content));
@@ -208,40 +206,10 @@ impl Copying {
     }
 
     fn unpack(&mut self, content: Content<'_>) -> Result<(), BuildError> {
-        let mut stored = BufReader::with_capacity(128 * 1024, content);
-        let is_compressed = compression(beginning(&mut stored)?).is_some();
-        if is_compressed {
-            self.layer.unpack(&self.place.path, MultiGzDecoder::new(stored))
-        } else {
-            self.layer.unpack(&self.place.path, stored)
-        }
+        let stored = BufReader::with_capacity(128 * 1024, content);
+        let plain = unpacked(stored).map_err(|error| BuildError::from(Failure::System(error.to_string())))?;
+        self.layer.unpack(&self.place.path, plain)
     }
-}
-
-fn beginning<'a>(stored: &'a mut BufReader<Content<'_>>) -> Result<&'a [u8], BuildError> {
-    use std::io::BufRead;
-    stored
-        .fill_buf()
-        .map_err(|error| BuildError::from(Failure::System(error.to_string())))
-}
-
-/// Whether a file is a tar, plain or compressed: dockerd looks at its first header.
-///
-/// # Errors
-/// Where its compression is not read here: whether it holds a tar cannot be told then.
-fn is_archive<'a>(name: &str, content: impl Fn() -> Content<'a>) -> Result<bool, BuildError> {
-    let mut stored = BufReader::with_capacity(1024, content());
-    let kind = compression(beginning(&mut stored)?);
-    let reader: Box<dyn Read> = match kind {
-        None => Box::new(stored),
-        Some("gzip") => Box::new(MultiGzDecoder::new(stored)),
-        Some(other) => {
-            let text = format!("ADD of a file compressed with {other} ({name}; COPY takes it as it is)");
-            return Err(BuildError::unsupported(text));
-        }
-    };
-    let first = Entries::new(reader).next();
-    Ok(matches!(first, Ok(Some(entry)) if !matches!(entry.kind, Kind::HardLink(_))))
 }
 
 #[cfg(test)]

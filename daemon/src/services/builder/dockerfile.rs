@@ -4,7 +4,7 @@
 //! variables have values only then.
 
 use super::BuildError;
-use super::lines::{self, Line, Lines};
+use super::lines::{self, Document, Line, Lines};
 use crate::services::images::changes::{CHANGES, Draft, json_list};
 use crate::services::images::instructions::Instruction;
 use crate::services::images::words::split;
@@ -107,8 +107,10 @@ impl Verb {
 pub(super) struct Transfer {
     /// Which.
     pub(super) verb: Verb,
-    /// What; at least one.
+    /// What; at least one of these and of `documents`.
     pub(super) sources: Vec<String>,
+    /// Files whose content stands in the Dockerfile.
+    pub(super) documents: Vec<Document>,
     /// Where to.
     pub(super) destination: String,
     /// `--chown`; empty means root, or as it was with `--from`.
@@ -223,9 +225,9 @@ fn step(line: Line) -> Result<Step, BuildError> {
     let instruction = &line.instruction;
     let name = instruction.name();
     let action = match name.as_str() {
-        "ADD" => Action::Transfer(transfer(Verb::Add, instruction)?),
-        "COPY" => Action::Transfer(transfer(Verb::Copy, instruction)?),
-        "RUN" => Action::Run(command(instruction)?),
+        "ADD" => Action::Transfer(transfer(Verb::Add, &line)?),
+        "COPY" => Action::Transfer(transfer(Verb::Copy, &line)?),
+        "RUN" => Action::Run(command(&line)?),
         "ARG" => Action::Arg(arguments(instruction)?),
         "SHELL" => Action::Shell(shell(instruction)?),
         "MAINTAINER" => {
@@ -336,18 +338,40 @@ fn shell(instruction: &Instruction) -> Result<Vec<String>, BuildError> {
     }
 }
 
-fn command(instruction: &Instruction) -> Result<Command, BuildError> {
+fn command(line: &Line) -> Result<Command, BuildError> {
+    let instruction = &line.instruction;
     let flags = Flags::read(instruction, &["mount", "network", "security"])?;
     if let Some(name) = flags.first_of(&["mount", "network", "security"]) {
         return Ok(Command::NeedsBuildKit(name));
     }
     Ok(match json_list(&instruction.rest)? {
         Some(words) => Command::Exec(words),
-        None => Command::Shell(instruction.rest.clone()),
+        None => Command::Shell(with_documents(line)?),
     })
 }
 
-fn transfer(verb: Verb, instruction: &Instruction) -> Result<Transfer, BuildError> {
+/// A command for the shell. A here-document alone is itself the command, so that it also works with shells that have none.
+fn with_documents(line: &Line) -> Result<String, BuildError> {
+    let rest = &line.instruction.rest;
+    match line.documents.as_slice() {
+        [] => Ok(rest.clone()),
+        [only] if lines::mark(rest).is_some() => {
+            if only.content.starts_with("#!") {
+                return Err(BuildError::unsupported(
+                    "RUN of a here-document that begins with #!",
+                ));
+            }
+            Ok(only.text())
+        }
+        several => {
+            let bodies = several.iter().map(|one| format!("\n{}{}", one.content, one.name));
+            Ok(rest.clone() + &bodies.collect::<String>())
+        }
+    }
+}
+
+fn transfer(verb: Verb, line: &Line) -> Result<Transfer, BuildError> {
+    let instruction = &line.instruction;
     let known: &[&str] = match verb {
         Verb::Add => &[
             "chown",
@@ -370,9 +394,11 @@ fn transfer(verb: Verb, instruction: &Instruction) -> Result<Transfer, BuildErro
             "requires at least two arguments, but only one was provided. Destination could not be determined";
         return Err(wrong(instruction.line, format!("{} {why}", verb.word())));
     };
+    let is_path = |word: &&String| line.documents.is_empty() || lines::mark(word).is_none();
     Ok(Transfer {
         verb,
-        sources: sources.to_vec(),
+        sources: sources.iter().filter(is_path).cloned().collect(),
+        documents: line.documents.clone(),
         destination: destination.clone(),
         owner: flags.take("chown"),
         mode: flags.take("chmod"),

@@ -23,6 +23,32 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Its parts.
     pub(super) instruction: Instruction,
+    /// Its here-documents, in the order of their marks.
+    pub(super) documents: Vec<Document>,
+}
+
+/// A here-document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Document {
+    /// The line that ends it.
+    pub(super) name: String,
+    /// Its lines as they stand in the file.
+    pub(super) content: String,
+    /// Whether variables are put in: not where its name is quoted.
+    pub(super) expands: bool,
+    /// `<<-`: tabs at the beginning of lines mean nothing.
+    pub(super) strips_tabs: bool,
+}
+
+impl Document {
+    /// Its lines as they are meant.
+    pub(super) fn text(&self) -> String {
+        if !self.strips_tabs {
+            return self.content.clone();
+        }
+        let lines = self.content.split_inclusive('\n');
+        lines.map(|line| line.trim_start_matches('\t')).collect()
+    }
 }
 
 /// A whole file.
@@ -71,7 +97,24 @@ pub(super) fn read(text: &str) -> Result<Lines, BuildError> {
                 whole.trim()
             ));
         }
-        lines.push(line_of(&whole, escape, index + 1)?);
+        let mut line = parts(&whole, escape, index + 1)?;
+        for mut document in marks(&line.instruction) {
+            let end = |line: &str| match document.strips_tabs {
+                true => line.trim_start_matches('\t') == document.name,
+                false => line == document.name,
+            };
+            loop {
+                let Some((_, next)) = rest.next() else {
+                    return Err(syntax("unterminated heredoc"));
+                };
+                if end(next) {
+                    break;
+                }
+                document.content.extend([next, "\n"]);
+            }
+            line.documents.push(document);
+        }
+        lines.push(line);
     }
     if !warnings.is_empty() {
         warnings
@@ -92,6 +135,14 @@ pub(super) fn read(text: &str) -> Result<Lines, BuildError> {
 /// # Errors
 /// As [`read`].
 pub(super) fn line_of(text: &str, escape: char, number: usize) -> Result<Line, BuildError> {
+    let line = parts(text, escape, number)?;
+    if marks(&line.instruction).is_empty() {
+        return Ok(line);
+    }
+    Err(BuildError::unsupported("a here-document in ONBUILD"))
+}
+
+fn parts(text: &str, escape: char, number: usize) -> Result<Line, BuildError> {
     let text = text.trim();
     let (keyword, arguments) = text.split_once(is_blank).unwrap_or((text, ""));
     let arguments = arguments.trim();
@@ -108,6 +159,7 @@ pub(super) fn line_of(text: &str, escape: char, number: usize) -> Result<Line, B
     Ok(Line {
         text: text.to_owned(),
         instruction,
+        documents: Vec::new(),
     })
 }
 
@@ -199,19 +251,7 @@ fn check_syntax(instruction: &Instruction) -> Result<(), BuildError> {
     let name = instruction.name();
     match name.as_str() {
         "ENV" | "LABEL" => check_pairs(&name, instruction),
-        "ADD" | "COPY" | "RUN" => {
-            if let Some(word) = split(rest, instruction.escape)
-                .iter()
-                .find(|word| is_here_document(word))
-            {
-                return Err(super::dockerfile::wrong(
-                    instruction.line,
-                    format!("the here-document {word} {NEEDS_BUILDKIT}"),
-                ));
-            }
-            check_list(rest)
-        }
-        "CMD" | "ENTRYPOINT" | "SHELL" | "VOLUME" => check_list(rest),
+        "ADD" | "COPY" | "RUN" | "CMD" | "ENTRYPOINT" | "SHELL" | "VOLUME" => check_list(rest),
         "HEALTHCHECK" => check_list(
             rest.split_once(is_blank)
                 .map_or("", |(_, command)| command.trim()),
@@ -245,13 +285,37 @@ fn check_pairs(name: &str, instruction: &Instruction) -> Result<(), BuildError> 
     }
 }
 
-/// `<<NAME`, `<<-NAME` or `3<<NAME`; not `<<<`.
-fn is_here_document(word: &str) -> bool {
-    let word = word.trim_start_matches(|c: char| c.is_ascii_digit());
-    let name = word
-        .strip_prefix("<<")
-        .map(|name| name.strip_prefix('-').unwrap_or(name));
-    name.is_some_and(|name| !name.is_empty() && !name.contains('<'))
+/// The here-documents that an instruction announces.
+fn marks(instruction: &Instruction) -> Vec<Document> {
+    if !matches!(instruction.name().as_str(), "ADD" | "COPY" | "RUN") {
+        return Vec::new();
+    }
+    let words = split(&instruction.rest, instruction.escape);
+    words.iter().filter_map(|word| mark(word)).collect()
+}
+
+/// `<<NAME`, `<<-NAME` or `3<<NAME`, with the name in quotes or not; not `<<<`.
+pub(super) fn mark(word: &str) -> Option<Document> {
+    let word = word
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .strip_prefix("<<")?;
+    let (written, strips_tabs) = match word.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (word, false),
+    };
+    if written.is_empty() || written.contains('<') {
+        return None;
+    }
+    let name: String = written
+        .chars()
+        .filter(|c| !matches!(c, '"' | '\'' | '\\'))
+        .collect();
+    Some(Document {
+        expands: name == written,
+        name,
+        content: String::new(),
+        strips_tabs,
+    })
 }
 
 #[cfg(test)]
@@ -353,20 +417,35 @@ mod tests {
     }
 
     #[test]
-    fn here_documents_are_refused_before_their_lines_are_taken_for_instructions() {
-        for text in [
-            "FROM a\nRUN <<EOF\necho\nEOF",
-            "FROM a\nCOPY <<-\"E\" /x\nE",
-            "FROM a\nRUN cat 3<<X\nX",
-        ] {
-            let told = read(text).unwrap_err().to_string();
-            assert!(
-                told.starts_with("dockerfile parse error on line 2: the here-document "),
-                "{told}"
-            );
+    fn here_documents_are_read_up_to_their_end() {
+        let text = "FROM a\nRUN <<EOF cat <<-\"X\" 3<<Y\n  one\n# no comment\nEOF\n\ttabs\n\tX\nFROM in a document\nY\nRUN b";
+        let read = read(text).unwrap().lines;
+        assert_eq!(read.len(), 3);
+        let told: Vec<_> = read[1]
+            .documents
+            .iter()
+            .map(|d| (d.name.as_str(), d.text(), d.expands))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("EOF", "  one\n# no comment\n".to_owned(), true),
+                ("X", "tabs\n".to_owned(), false),
+                ("Y", "FROM in a document\n".to_owned(), true),
+            ]
+        );
+        assert_eq!(read[2].text, "RUN b");
+        for text in ["RUN cat <<<x", "RUN echo $((1<<2))", "RUN echo a << b", "CMD <<X"] {
+            assert!(super::read(text).unwrap().lines[0].documents.is_empty(), "{text}");
         }
-        for text in ["RUN cat <<<x", "RUN echo $((1<<2))", "RUN echo a << b"] {
-            assert!(read(text).is_ok(), "{text}");
-        }
+        let told = |text: &str| super::read(text).unwrap_err().to_string();
+        assert_eq!(
+            told("RUN <<EOF\nEOF "),
+            "failed to parse Dockerfile: unterminated heredoc"
+        );
+        assert_eq!(
+            told("ONBUILD RUN <<EOF\nEOF"),
+            "a here-document in ONBUILD is not supported by cellblock yet"
+        );
     }
 }

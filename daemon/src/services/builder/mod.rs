@@ -7,8 +7,8 @@
 //!                 │                                  │
 //!                 │                     steps.rs, stage by stage, step by step
 //!                 ▼                 ┌────────────────┼──────────────────┐
-//!      source.rs, place.rs      plan.rs           run.rs            cache.rs
-//!      copy.rs, layer.rs        configuration     a container,      an image that has
+//!      transfer.rs, source.rs   plan.rs           run.rs            cache.rs
+//!      fetch.rs, copy.rs, …     configuration     a container,      an image that has
 //!      a layer's tar            and history       then what it      done it already
 //!                 │                 │             changed
 //!                 └─────────────────┴────────────────┴──▶ images: a layer, an image
@@ -18,8 +18,8 @@
 //! that were done, which are the cache, and, where the client did not ask otherwise, the container of the step that failed, as
 //! with dockerd. Uploads and layers under way are files of `state_dir/tmp`, removed when they are dropped.
 //!
-//! Refused: everything that only BuildKit does (`RUN --mount`, here-documents, `COPY --link`), `ADD` of addresses,
-//! `--squash`, `--cache-from` and resource limits.
+//! Refused: what only BuildKit does (`RUN --mount`, `COPY --link`), but here-documents are taken; repositories of git as context or
+//! in `ADD`; `--squash` and `--cache-from`.
 //!
 //! BuildKit's own wire is not spoken. What it would take: `POST /session` and `POST /grpc` become HTTP/2 connections after an upgrade.
 //! On the first the client is the server (file sync, credentials, secrets), on the second the daemon is (`moby.buildkit.v1.Control`:
@@ -33,6 +33,7 @@ mod context;
 mod copy;
 mod dockerfile;
 mod entries;
+mod fetch;
 mod glob;
 mod layer;
 mod lines;
@@ -44,6 +45,7 @@ mod refuse;
 mod run;
 mod source;
 mod steps;
+mod transfer;
 
 use crate::config::Settings;
 use crate::services::Failure;

@@ -303,6 +303,27 @@ pub(super) fn expand_with(
     expand(word, escape, &|name| values.get(name).cloned()).map_err(|why| unreadable(word, &why))
 }
 
+/// Expands a here-document: as a word in which quotes mean nothing.
+///
+/// # Errors
+/// In dockerd's words.
+pub(super) fn expand_document(
+    text: &str,
+    escape: char,
+    expand: &dyn Fn(&str) -> Result<String, BuildError>,
+) -> Result<String, BuildError> {
+    let mut word = String::with_capacity(text.len());
+    let mut is_escaped = false;
+    for character in text.chars() {
+        if !is_escaped && matches!(character, '"' | '\'') {
+            word.push(escape);
+        }
+        is_escaped = !is_escaped && character == escape;
+        word.push(character);
+    }
+    expand(&word)
+}
+
 fn unreadable(word: &str, why: &crate::services::images::words::WordError) -> BuildError {
     BuildError::invalid(format!("failed to process {}: {why}", quoted(word)))
 }

@@ -25,19 +25,13 @@ pub(super) fn check(query: &BuildQuery) -> Result<(), BuildError> {
     if !query.security_opt.is_empty() {
         return Err(BuildError::invalid("security options are not supported on linux"));
     }
+    if query.squash {
+        return Err(BuildError::invalid(
+            "squash is only supported with experimental mode",
+        ));
+    }
     let options = [
-        ("building from an address", !query.remote.is_empty()),
-        ("--squash", query.squash),
         ("--cache-from", !query.cache_from.is_empty()),
-        ("--memory", query.memory_bytes != 0),
-        ("--memory-swap", query.memory_swap_bytes != 0),
-        ("--cpu-shares", query.cpu_shares != 0),
-        ("--cpu-period", query.cpu_period != 0),
-        ("--cpu-quota", query.cpu_quota != 0),
-        ("--cpuset-cpus", !query.cpuset_cpus.is_empty()),
-        ("--cpuset-mems", !query.cpuset_mems.is_empty()),
-        ("--cgroup-parent", !query.cgroup_parent.is_empty()),
-        ("--ulimit", !query.ulimits.is_empty()),
         ("--output", !query.outputs.is_empty()),
         ("a session of BuildKit", !query.session.is_empty()),
         ("cancelling a build by its id", !query.build_id.is_empty()),
@@ -158,11 +152,11 @@ mod tests {
         for (name, value, told) in [
             ("isolation", "x", "unsupported isolation: \"x\""),
             ("securityopt", "x", "security options are not supported on linux"),
-            ("memory", "1", "--memory is not supported by cellblock yet"),
+            ("squash", "1", "squash is only supported with experimental mode"),
             (
-                "remote",
-                "http://x",
-                "building from an address is not supported by cellblock yet",
+                "buildid",
+                "x",
+                "cancelling a build by its id is not supported by cellblock yet",
             ),
             (
                 "cachefrom",

@@ -50,6 +50,15 @@ pub(super) fn request(
         host_config: HostConfig {
             network_mode: query.network_mode.clone(),
             shm_size: query.shm_bytes,
+            memory: query.memory_bytes,
+            memory_swap: query.memory_swap_bytes,
+            cpu_shares: query.cpu_shares,
+            cpu_period: query.cpu_period,
+            cpu_quota: query.cpu_quota,
+            cpuset_cpus: query.cpuset_cpus.clone(),
+            cpuset_mems: query.cpuset_mems.clone(),
+            cgroup_parent: query.cgroup_parent.clone(),
+            ulimits: Some(query.ulimits.clone()).filter(|limits| !limits.is_empty()),
             extra_hosts: Some(query.extra_hosts.clone()).filter(|hosts| !hosts.is_empty()),
             ..HostConfig::default()
         },

@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// What it is, for the history and the cache.
     pub(super) hash: String,
+    /// Whether `ADD` unpacks it where it is an archive: not what it fetched itself.
+    pub(super) unpacks: bool,
 }
 
 /// Where sources are looked for.
@@ -66,29 +68,33 @@ pub(super) async fn find(
         };
         found.extend(sources);
     }
-    if found.is_empty() {
-        return Err(BuildError::from(Failure::System(
-            "no source files were specified".to_owned(),
-        )));
-    }
     Ok(found)
 }
 
 fn refuse_address(verb: Verb, path: &str) -> Result<(), BuildError> {
-    let is_url = path.starts_with("http://") || path.starts_with("https://");
-    let is_git = ["git://", "ssh://", "git@"]
-        .iter()
-        .any(|prefix| path.starts_with(prefix));
     match verb {
-        Verb::Copy if is_url => Err(BuildError::from(Failure::System(
+        Verb::Copy if is_address(path) => Err(BuildError::from(Failure::System(
             "source can't be a URL for COPY".to_owned(),
         ))),
-        Verb::Add if is_url => Err(BuildError::unsupported(format!("ADD of an address ({path})"))),
-        Verb::Add if is_git => Err(BuildError::unsupported(format!(
+        Verb::Add if is_git(path) => Err(BuildError::unsupported(format!(
             "ADD of a git repository ({path})"
         ))),
         Verb::Copy | Verb::Add => Ok(()),
     }
+}
+
+/// Whether something is fetched rather than found.
+pub(super) fn is_address(path: &str) -> bool {
+    path.starts_with("http://") || path.starts_with("https://")
+}
+
+/// Whether something is a repository of git, by BuildKit's rule for `ADD`.
+pub(super) fn is_git(path: &str) -> bool {
+    let begins = ["git://", "ssh://", "git@"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix));
+    let without_part = path.split('#').next().unwrap_or_default();
+    begins || is_address(path) && without_part.ends_with(".git")
 }
 
 fn told(path: &str, lost: Lost, words: impl Fn(String) -> String) -> BuildError {
@@ -124,10 +130,11 @@ fn one(tree: &Arc<Tree>, asked: &str, keeps_owner: bool) -> Result<Source, Lost>
         path,
         name,
         hash,
+        unpacks: true,
     })
 }
 
-fn hash(tree: &Tree, path: &str, keeps_owner: bool) -> String {
+pub(super) fn hash(tree: &Tree, path: &str, keeps_owner: bool) -> String {
     match tree
         .node(path)
         .filter(|node| !matches!(node.kind, NodeKind::Directory))
@@ -189,6 +196,7 @@ async fn image_one(
         path,
         name,
         hash,
+        unpacks: true,
     }))
 }
 
@@ -306,7 +314,14 @@ mod tests {
             told(Verb::Copy, "http://x/y"),
             Err("source can't be a URL for COPY".to_owned())
         );
-        assert!(told(Verb::Add, "https://x/y").is_err() && told(Verb::Add, "git@x:y").is_err());
+        for git in ["git@x:y", "https://x/y.git", "https://x/y.git#main:folder"] {
+            assert!(
+                told(Verb::Add, git)
+                    .unwrap_err()
+                    .contains("ADD of a git repository")
+            );
+        }
+        assert!(told(Verb::Add, "https://x/y").is_ok());
         assert!(told(Verb::Copy, "git@x:y").is_ok());
     }
 }

@@ -1,17 +1,15 @@
 //! A build from its upload to its names: stage by stage, step by step.
 
 use super::arguments::Arguments;
-use super::cache::{self, Step};
+use super::cache::Step;
 use super::context::Tree;
-use super::copy::{self, Destination};
-use super::dockerfile::{self, Action, Command, Dockerfile, Stage, Transfer};
+use super::dockerfile::{self, Action, Command, Dockerfile, Stage};
 use super::layer::Layer;
 use super::output::{Output, short};
 use super::place::{Found, Place};
 use super::plan::{Comment, Plan, expand_with};
 use super::pull::{self, When};
-use super::source::{self, Origin};
-use super::{BuildError, Deps, blocking, refuse, run};
+use super::{BuildError, Deps, blocking, fetch, refuse, run};
 use crate::kernel::limits::DOCKERFILE_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::containers::RemoveHow;
@@ -59,6 +57,15 @@ async fn begin(
     let platform = refuse::platform(&query.platform, &host)?;
     let names = refuse::names(&query.tags)?;
     let (directory, wanted) = (deps.spool_directory(), query.dockerfile.clone());
+    let gone = output.gone();
+    let upload = if query.remote.is_empty() {
+        upload
+    } else {
+        tokio::select! {
+            context = fetch::context(&query.remote, &directory) => context?,
+            () = gone => return Err(BuildError::Cancelled),
+        }
+    };
     let (context, text) = blocking(move || read(upload, &directory, &wanted)).await?;
     let Dockerfile {
         escape,
@@ -126,22 +133,22 @@ fn read(upload: Spool, directory: &Path, wanted: &str) -> Result<(Tree, String),
 }
 
 /// A build under way.
-struct Build<'a> {
-    deps: &'a Deps,
-    by: &'a Principal,
+pub(super) struct Build<'a> {
+    pub(super) deps: &'a Deps,
+    pub(super) by: &'a Principal,
     query: &'a BuildQuery,
     registries: &'a str,
-    output: &'a mut Output,
-    context: Arc<Tree>,
+    pub(super) output: &'a mut Output,
+    pub(super) context: Arc<Tree>,
     /// What this host runs, best first.
     host: Vec<Platform>,
     /// What the request asks for.
     platform: Option<Platform>,
-    escape: char,
+    pub(super) escape: char,
     /// Of the lines before the first stage.
     arguments: Arguments,
     /// Stages that are done: their names and images.
-    stages: Vec<(String, Option<Arc<Image>>)>,
+    pub(super) stages: Vec<(String, Option<Arc<Image>>)>,
     /// Containers of the step under way.
     containers: Vec<String>,
     step: usize,
@@ -149,8 +156,8 @@ struct Build<'a> {
 }
 
 /// A stage under way.
-struct Current {
-    plan: Plan,
+pub(super) struct Current {
+    pub(super) plan: Plan,
     image: Option<Arc<Image>>,
     /// For what has no image below.
     platform: Platform,
@@ -343,7 +350,11 @@ impl Build<'_> {
     }
 
     /// Looks for the step among the images; what is found is the image so far.
-    async fn is_done(&mut self, current: &mut Current, created_by: &str) -> Result<bool, BuildError> {
+    pub(super) async fn is_done(
+        &mut self,
+        current: &mut Current,
+        created_by: &str,
+    ) -> Result<bool, BuildError> {
         if current.is_cache_over {
             return Ok(false);
         }
@@ -380,7 +391,7 @@ impl Build<'_> {
     }
 
     /// Makes the image of a step, with a new layer if it made one.
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         current: &mut Current,
         created_by: &str,
@@ -403,7 +414,7 @@ impl Build<'_> {
     }
 
     /// The tree of the image so far.
-    async fn base(&self, current: &Current) -> Result<Base, BuildError> {
+    pub(super) async fn base(&self, current: &Current) -> Result<Base, BuildError> {
         Ok(self.deps.images.tree(self.by, current.chain()).await?)
     }
 
@@ -460,56 +471,11 @@ impl Build<'_> {
         self.commit(current, &planned.created_by, layer).await
     }
 
-    async fn transfer(&mut self, current: &mut Current, transfer: &Transfer) -> Result<(), BuildError> {
-        if let Some(option) = &transfer.needs_buildkit {
-            return Err(BuildError::needs_buildkit(option));
-        }
-        let verb = transfer.verb;
-        let mode = copy::mode(&transfer.mode)?;
-        let expand = |word: &String| current.plan.expand(word);
-        let sources = transfer
-            .sources
-            .iter()
-            .map(expand)
-            .collect::<Result<Vec<_>, _>>()?;
-        let (wanted, chown) = (expand(&transfer.destination)?, expand(&transfer.owner)?);
-        let keeps_owner = !transfer.from.is_empty() && chown.is_empty();
-        let failed = |error: BuildError| error.within(&format!("{} failed", verb.word()));
-        let found = if transfer.from.is_empty() {
-            let origin = Origin::Context(&self.context);
-            source::find(self.deps, verb, &origin, &sources, keeps_owner)
-                .await
-                .map_err(failed)?
-        } else {
-            let tree = self.other_image(&transfer.from).await;
-            let tree =
-                tree.map_err(|error| error.within(&format!("invalid from flag value {}", transfer.from)))?;
-            let found = source::find(self.deps, verb, &Origin::Image(&tree), &sources, keeps_owner).await;
-            tree.close().await?;
-            found.map_err(failed)?
-        };
-        if found.len() > 1 && !wanted.ends_with('/') {
-            let text = format!(
-                "When using {} with more than one source file, the destination must be a directory and end with a /",
-                verb.word()
-            );
-            return Err(BuildError::from(Failure::System(text)));
-        }
-        let hash = source::hash_of(&found);
-        let text = cache::transfer_text(verb.word(), &chown, &transfer.mode, &hash, &wanted);
-        let created_by = current.plan.comment_in_one(&text).created_by();
-        if self.is_done(current, &created_by).await? {
-            return Ok(());
-        }
-        let base = self.base(current).await?;
-        let owner = copy::owner(&base, transfer, &chown).await?;
-        let path = copy::absolute(&current.plan.config().working_dir, &wanted);
-        let layer = copy::layer(self.deps, &base, verb, found, Destination { path, owner, mode }).await?;
-        base.close().await?;
-        self.commit(current, &created_by, layer).await
-    }
-
-    async fn image(&mut self, name: &str, platform: Option<&Platform>) -> Result<Arc<Image>, BuildError> {
+    pub(super) async fn image(
+        &mut self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Arc<Image>, BuildError> {
         let when = if self.query.pull {
             When::Always
         } else {
@@ -517,32 +483,6 @@ impl Build<'_> {
         };
         let wanted = (name, platform);
         pull::image(self.deps, self.by, self.output, wanted, when, self.registries).await
-    }
-
-    /// The tree that `--from` means: a stage by name or number, or an image.
-    async fn other_image(&mut self, from: &str) -> Result<Base, BuildError> {
-        let lower = from.to_ascii_lowercase();
-        let told = |text: &str| BuildError::from(Failure::System(text.to_owned()));
-        let named = self
-            .stages
-            .iter()
-            .find(|(name, _)| !name.is_empty() && *name == lower);
-        let image = match (named, from.parse::<usize>()) {
-            (Some((_, image)), _) => image.clone(),
-            (None, Ok(number)) if number == self.stages.len() => {
-                return Err(told("refers to current build stage"));
-            }
-            (None, Ok(number)) => {
-                let stage = self
-                    .stages
-                    .get(number)
-                    .ok_or_else(|| told("index out of bounds"))?;
-                stage.1.clone()
-            }
-            (None, Err(_)) => Some(self.image(from, None).await?),
-        };
-        let chain = image.map(|image| image.chain.clone()).unwrap_or_default();
-        Ok(self.deps.images.tree(self.by, &chain).await?)
     }
 
     async fn warn_of_unused_arguments(&mut self) -> Result<(), BuildError> {

@@ -1,7 +1,7 @@
 //! `docker commit`: what a container changed becomes a layer, and what it runs the configuration of a new image.
 
 use super::create::merge;
-use super::state::Container;
+use super::state::{Container, Phase};
 use super::verbs::Containers;
 use crate::services::images::changes::apply_changes;
 use crate::services::images::{Base, Spool};
@@ -44,7 +44,7 @@ impl Containers {
         };
         let config = config(&container, &commit)?;
         let base = self.0.images.tree(by, &container.chain).await?;
-        let is_paused_for_this = commit.pause && container.is_running();
+        let is_paused_for_this = commit.pause && matches!(container.phase, Phase::Running { .. });
         let layer = self.quiet_layer(by, &container, &base, is_paused_for_this).await;
         base.close().await?;
         let mut chain = container.chain.clone();
@@ -109,58 +109,27 @@ impl Containers {
         is_paused_for_this: bool,
     ) -> Result<Option<Spool>, Failure> {
         if is_paused_for_this {
-            let text =
-                "pausing a running container is not supported by cellblock yet: docker commit --pause=false";
-            return Err(Failure::Unsupported(text.to_owned()));
+            self.pause(by, &container.id).await?;
         }
-        self.changed_layer(by, container, base).await
+        let layer = self.changed_layer(by, container, base).await;
+        if is_paused_for_this && let Err(error) = self.unpause(by, &container.id).await {
+            tracing::warn!(%error, container = container.id, "a committed container was not let go on");
+        }
+        layer
     }
 }
 
 /// dockerd's rule: the changes apply to the configuration that was sent, and what it leaves open is the container's.
 fn config(container: &Container, commit: &Commit) -> Result<ImageConfig, Failure> {
-    let own = of_image(container.config.clone());
-    let sent = commit.config.clone().map_or_else(|| own.clone(), of_image);
+    let own = ImageConfig::from(container.config.clone());
+    let sent = commit
+        .config
+        .clone()
+        .map_or_else(|| own.clone(), ImageConfig::from);
     let changed = apply_changes(sent, &commit.changes)?;
-    let mut merged = of_container(changed);
+    let mut merged = ContainerConfig::from(changed);
     merge(&mut merged, &own);
-    Ok(of_image(merged))
-}
-
-fn of_image(config: ContainerConfig) -> ImageConfig {
-    ImageConfig {
-        user: config.user,
-        exposed_ports: config.exposed_ports,
-        env: config.env,
-        entrypoint: config.entrypoint,
-        cmd: config.cmd,
-        volumes: config.volumes,
-        working_dir: config.working_dir,
-        labels: config.labels,
-        stop_signal: config.stop_signal,
-        healthcheck: config.healthcheck,
-        on_build: config.on_build,
-        shell: config.shell,
-        ..ImageConfig::default()
-    }
-}
-
-fn of_container(config: ImageConfig) -> ContainerConfig {
-    ContainerConfig {
-        user: config.user,
-        exposed_ports: config.exposed_ports,
-        env: config.env,
-        entrypoint: config.entrypoint,
-        cmd: config.cmd,
-        volumes: config.volumes,
-        working_dir: config.working_dir,
-        labels: config.labels,
-        stop_signal: config.stop_signal,
-        healthcheck: config.healthcheck,
-        on_build: config.on_build,
-        shell: config.shell,
-        ..ContainerConfig::default()
-    }
+    Ok(merged.into())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::actor::Table;
 use super::messages::{HoldLayer, LayerLock, LetGoLayer, PutLayer, TakeUnusedLayer};
 use super::progress::Progress;
-use super::state::Layer;
+use super::state::{Layer, State};
 use super::stream::{Source, StreamError, Streamed};
 use super::verbs::{Images, to_the_end};
 use super::{Image, chain};
@@ -19,6 +19,16 @@ use protocol::mount::Access;
 use protocol::names::{DatasetName, MountName, RelPath};
 use protocol::{ErrorCode, Principal};
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Pauses before what a missing helper left is tried again: the launcher starts a helper again after five seconds at most.
+const RETRY_PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+];
 
 /// A layer that exists now.
 #[derive(Debug)]
@@ -318,14 +328,36 @@ impl Images {
         }
     }
 
-    /// Best effort: what stays is a dataset without a row.
+    /// What stays where a helper is not there is a dataset without a row; it is tried again in a while.
     async fn discard(&self, by: &Principal, dataset: DatasetName, at: MountName) {
-        if let Err(error) = self.helpers.mount.unmount(by, at).await {
-            tracing::warn!(%error, %dataset, "a half-made layer was not unmounted");
-        }
-        if let Err(error) = self.helpers.zfs.destroy(by, dataset.clone()).await {
+        let unmounted = self.helpers.mount.unmount(by, at.clone()).await;
+        let destroyed = self.helpers.zfs.destroy(by, dataset.clone()).await;
+        if let Err(error) = unmounted.and(destroyed) {
             tracing::warn!(%error, %dataset, "a half-made layer was not destroyed");
+            let (images, by) = (self.clone(), by.clone());
+            tokio::spawn(async move { images.discard_later(&by, dataset, at).await });
         }
+    }
+
+    async fn discard_later(&self, by: &Principal, dataset: DatasetName, at: MountName) {
+        let chain = dataset.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        for pause in RETRY_PAUSES {
+            tokio::time::sleep(pause).await;
+            let Ok(lock) = self.table.ask(LayerLock { chain: chain.clone() }).await else {
+                return;
+            };
+            let _one = lock.lock().await;
+            // Somebody else may have made it since.
+            let view = self.view().await;
+            if view.is_ok_and(|view| view.layer(&chain).is_some()) {
+                return;
+            }
+            let unmounted = self.helpers.mount.unmount(by, at.clone()).await;
+            if unmounted.is_ok() && self.helpers.zfs.destroy(by, dataset.clone()).await.is_ok() {
+                return;
+            }
+        }
+        tracing::error!(%dataset, "a half-made layer stays until the next start");
     }
 
     /// Holds a layer, if it exists.
@@ -375,6 +407,7 @@ impl Images {
             Ok(went) => went,
             Err(error) => {
                 tracing::warn!(%error, chain, "a layer was not removed");
+                self.sweep_later(by);
                 None
             }
         }
@@ -409,12 +442,34 @@ impl Images {
             Err(error) => {
                 self.table.ask(PutLayer(layer)).await?;
                 if error.code() == Some(ErrorCode::Busy) {
+                    tracing::info!(%error, chain, "a layer that no image needs is in use");
+                    self.sweep_later(by);
                     Ok(None)
                 } else {
                     Err(error.into())
                 }
             }
         }
+    }
+
+    /// Sweeps in a while, and again as long as there is something that was not removed.
+    fn sweep_later(&self, by: &Principal) {
+        if self.is_sweeping_later.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (images, by) = (self.clone(), by.clone());
+        tokio::spawn(async move {
+            for pause in RETRY_PAUSES {
+                tokio::time::sleep(pause).await;
+                images.sweep(&by).await;
+                let view = images.view().await;
+                let is_unused = |layer: &Layer, view: &State| view.users_of(&layer.chain) == 0;
+                if view.is_ok_and(|view| !view.layers().any(|layer| is_unused(layer, &view))) {
+                    break;
+                }
+            }
+            images.is_sweeping_later.store(false, Ordering::Release);
+        });
     }
 
     /// Removes layers that nothing needs any more, such as those of a removed container whose image was removed before it.

@@ -61,6 +61,7 @@ pub use registry::{Patience, RegistrySettings};
 pub use remote::Search;
 pub use remove::{Children, Force, ImageUser};
 pub use spool::Spool;
+pub use stream::{is_compressed, unpacked};
 pub use verbs::{Images, target};
 
 use crate::services::Failure;

@@ -71,6 +71,21 @@ impl Compression {
     }
 }
 
+/// Whether a stream that begins like this is compressed.
+#[must_use]
+pub fn is_compressed(beginning: &[u8]) -> bool {
+    Compression::of(beginning) != Compression::None
+}
+
+/// A stream without its compression, whatever that is.
+///
+/// # Errors
+/// What reading its first bytes says, or its decompressor to begin with.
+pub fn unpacked<'a>(mut stored: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let compression = Compression::of(stored.fill_buf()?);
+    compression.unpacked(stored)
+}
+
 /// Why a layer's bytes did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {

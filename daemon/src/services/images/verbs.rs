@@ -20,6 +20,7 @@ use protocol::Principal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -34,6 +35,8 @@ pub struct Images {
     pub(super) blobs: Blobs,
     pub(super) places: Places,
     pub(super) downloads: Downloads,
+    /// Whether a sweep waits for its time.
+    pub(super) is_sweeping_later: Arc<AtomicBool>,
     changing: Arc<Mutex<()>>,
 }
 
@@ -81,6 +84,7 @@ impl Images {
             blobs,
             places: Places::new(registries),
             downloads: Downloads::new(state_dir.join("tmp")),
+            is_sweeping_later: Arc::default(),
             changing: Arc::default(),
         };
         let by = crate::kernel::housekeeping()?;

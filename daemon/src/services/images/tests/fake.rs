@@ -185,6 +185,11 @@ pub(in super::super) struct OciArchive<'a> {
 }
 
 pub(in super::super) fn oci_layout(archive: &OciArchive<'_>) -> Vec<u8> {
+    oci_layout_with(archive, &serde_json::json!({}))
+}
+
+/// The same with more fields in the images' configurations.
+pub(in super::super) fn oci_layout_with(archive: &OciArchive<'_>, more: &serde_json::Value) -> Vec<u8> {
     let mut blobs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut add = |bytes: Vec<u8>| {
         let digest = chain::digest_of(&bytes);
@@ -201,9 +206,12 @@ pub(in super::super) fn oci_layout(archive: &OciArchive<'_>) -> Vec<u8> {
     let layer = add(gzip(&layer));
     let mut manifests = Vec::new();
     for (os, architecture) in archive.platforms {
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "os": os, "architecture": architecture, "rootfs": { "type": "layers", "diff_ids": [layer_digest] },
         });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            config[name] = value.clone();
+        }
         let config = add(config.to_string().into_bytes());
         let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
         let mut descriptor = add(manifest.to_string().into_bytes());

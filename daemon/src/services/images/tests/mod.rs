@@ -4,7 +4,9 @@ pub(super) mod fake;
 mod pulls;
 pub(super) mod registry;
 
-use self::fake::{FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, save, tar_of};
+use self::fake::{
+    FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, oci_layout_with, save, tar_of,
+};
 use super::{Children, Force, Images, Import, RegistrySettings, Spool, chain, target};
 use crate::kernel::bus::Bus;
 use crate::kernel::housekeeping;
@@ -12,6 +14,7 @@ use crate::services::Failure;
 use crate::store::{Kind, Store};
 use docker_api::image_config::ImageConfig;
 use docker_api::images::DeleteItem;
+use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -284,6 +287,45 @@ fn a_damaged_oci_layer_is_refused_and_a_good_one_is_loaded() {
             "{lines:?}"
         );
         world.assert_nothing_is_left().await;
+    });
+}
+
+/// The images of the FreeBSD project (download.freebsd.org, OCI-IMAGES): an OCI layout in xz with an image of one layer, whose
+/// configuration has `cmd` in lower case, or no `config` at all.
+#[test]
+fn what_the_freebsd_project_publishes_loads() {
+    run(async {
+        let archive = OciArchive {
+            name: Some("freebsd-static:14.3"),
+            platforms: &[("freebsd", "amd64")],
+            is_damaged: false,
+        };
+        let shell = Some(vec!["/bin/sh".to_owned()]);
+        for (more, command) in [
+            (json!({ "config": { "cmd": ["/bin/sh"] } }), shell.clone()),
+            (
+                json!({ "config": { "Cmd": ["/bin/sh"], "env": ["A=1"] }, "variant": null }),
+                shell,
+            ),
+            (json!({ "config": null, "history": null }), None),
+            (json!({}), None),
+        ] {
+            let world = World::new().await;
+            let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
+            xz.write_all(&oci_layout_with(&archive, &more)).unwrap();
+            let lines = world.load(&xz.finish().unwrap()).await;
+            assert_eq!(lines, ["Loaded image: freebsd-static:14.3\n"], "{more}");
+            let image = world.images.find("freebsd-static:14.3").await.unwrap();
+            assert_eq!(
+                (&image.config.config.cmd, image.chain.len()),
+                (&command, 1),
+                "{more}"
+            );
+            assert_eq!(image.config.os, "freebsd");
+            // What is read is not what is kept: the id is the digest of the text as it came.
+            assert_eq!(chain::digest_of(image.config_json.as_bytes()), image.id);
+            assert_eq!(*world.restarted().await.find(&image.id).await.unwrap(), *image);
+        }
     });
 }
 
