@@ -87,6 +87,18 @@ checked_name!(
     /// A mount point: the name of a directory right below the configured mount root. Lower-case letters, digits, dashes.
     MountName, OBJECT_NAME_BYTES_MAX, check_object
 );
+
+impl MountName {
+    /// What the names of containers' trees begin with.
+    pub const CONTAINER_PREFIX: &str = "c-";
+
+    /// The container whose tree is mounted there, if it is one.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        self.as_str().strip_prefix(Self::CONTAINER_PREFIX)
+    }
+}
+
 checked_name!(
     /// A rule set of one network: the name of its anchor (FreeBSD, pf.conf(5)) or table (Linux).
     AnchorName, 40, check_object

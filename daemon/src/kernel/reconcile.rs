@@ -116,10 +116,7 @@ async fn remove_stray_mounts(kernel: &Kernel, running: &BTreeSet<String>) -> Res
         .collect();
     // Container roots first: volumes are bound below them.
     for at in &points {
-        let of_running = at
-            .as_str()
-            .strip_prefix("c-")
-            .is_some_and(|id| running.contains(id));
+        let of_running = at.container().is_some_and(|id| running.contains(id));
         if !of_running && !at.as_str().starts_with("v-") {
             report(
                 "a mount",

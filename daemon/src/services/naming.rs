@@ -40,7 +40,7 @@ pub fn volume_dataset(tenant: &str, name: &str) -> Result<DatasetName, BadName> 
 /// # Errors
 /// Where `id` is not a name.
 pub fn container_mount(id: &str) -> Result<MountName, BadName> {
-    MountName::new(format!("c-{id}"))
+    MountName::new(format!("{}{id}", MountName::CONTAINER_PREFIX))
 }
 
 /// Where a layer chain is mounted while it is filled or compared.

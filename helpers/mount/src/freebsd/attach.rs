@@ -38,7 +38,7 @@ impl Made {
     /// Takes the mount away again; what cannot be undone is in the log.
     pub(super) fn undo(self) {
         drop(self.root);
-        if let Err(error) = sys::unmount(self.file_system.id) {
+        if let Err(error) = sys::unmount(self.file_system.id, false) {
             helper_runtime::log::say(&format!(
                 "{} stays mounted: {error}",
                 self.file_system.on.display()

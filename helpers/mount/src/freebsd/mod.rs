@@ -214,15 +214,22 @@ impl Host {
     /// Unmounts all at and below a mount point, the last made first, and removes it; done where there is
     /// neither.
     ///
-    /// Nothing is unmounted by force (`MNT_FORCE`), which would take files from under the programs that use
-    /// them: something in use is `Busy`, and the daemon asks again.
+    /// A container's tree is asked for when the container is over, and goes by force where something still refers to it: a jail
+    /// whose connections linger (TIME_WAIT) keeps its root for a minute. Nothing else does (`MNT_FORCE` would take files from
+    /// under the programs that use them): a volume in use is `Busy`, and the daemon asks again.
     pub(crate) fn unmount(&self, at: &MountName) -> Answer<()> {
         let point = self.mount_root_path.join(at.as_str());
         let failed = |error: &Error| HelperError::system(format!("unmount {at}"), error);
         let all = sys::file_systems().map_err(|e| failed(&e))?;
         for ours in all.iter().rev().filter(|one| one.on.starts_with(&point)) {
             // By id: the path may lead elsewhere by now.
-            sys::unmount(ours.id).map_err(|e| failed(&e))?;
+            let unmounted = match sys::unmount(ours.id, false) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) && at.container().is_some() => {
+                    sys::unmount(ours.id, true)
+                }
+                other => other,
+            };
+            unmounted.map_err(|e| failed(&e))?;
         }
         match unlinkat(&self.mount_root, at.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),

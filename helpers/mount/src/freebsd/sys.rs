@@ -79,11 +79,12 @@ fn io_vector(text: Option<&CStr>) -> libc::iovec {
     }
 }
 
-/// Unmounts a file system by its id, not by force: where it is in use, the answer is EBUSY.
-pub(super) fn unmount(id: [i32; 2]) -> Result<()> {
+/// Unmounts a file system by its id: where it is in use and not to go by force, the answer is EBUSY.
+pub(super) fn unmount(id: [i32; 2], by_force: bool) -> Result<()> {
     let name = CString::new(format!("FSID:{}:{}", id[0], id[1]))?;
+    let flags = MNT_BYFSID | if by_force { libc::MNT_FORCE } else { 0 };
     // SAFETY: the name is a NUL-ended string that lives through the call.
-    check(unsafe { libc::unmount(name.as_ptr(), MNT_BYFSID) })
+    check(unsafe { libc::unmount(name.as_ptr(), flags) })
 }
 
 /// The file system that a descriptor lies on.
