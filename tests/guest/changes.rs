@@ -3,7 +3,7 @@
 use crate::story::Story;
 
 pub(crate) fn are_seen_committed_and_exported(story: &mut Story) {
-    let script = "echo new > /new; mkdir -p /d/e; echo f > /d/e/f; rm /etc/motd; chmod 700 /etc/ttys";
+    let script = "echo new > /new; mkdir -p /d/e; echo f > /d/e/f; rm /etc/services; chmod 700 /etc/ttys";
     story.docker(&format!("run --name changed base sh -c '{script}'"));
     let mut diff: Vec<String> = story.docker("diff changed").lines().map(str::to_owned).collect();
     diff.sort();
@@ -14,7 +14,7 @@ pub(crate) fn are_seen_committed_and_exported(story: &mut Story) {
         "A /new",
         "C /etc",
         "C /etc/ttys",
-        "D /etc/motd",
+        "D /etc/services",
     ] {
         assert!(diff.iter().any(|line| line == wanted), "{wanted}: {diff:?}");
     }
@@ -22,7 +22,7 @@ pub(crate) fn are_seen_committed_and_exported(story: &mut Story) {
     story.docker("rm changed");
     assert_eq!(story.docker("run --rm kept"), "f");
     assert_eq!(
-        story.docker("run --rm kept sh -c 'cat /new; ls /etc/motd 2>/dev/null; stat -f %Lp /etc/ttys'"),
+        story.docker("run --rm kept sh -c 'cat /new; ls /etc/services 2>/dev/null; stat -f %Lp /etc/ttys'"),
         "new\n700"
     );
     let archive = story.machine.folder().join("export.tar");
