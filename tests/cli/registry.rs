@@ -188,6 +188,43 @@ fn an_oci_image_with_zstd_keeps_its_digest_through_pull_and_push() {
 }
 
 #[test]
+fn a_build_pulls_what_is_missing_and_what_is_newer_when_told_so() {
+    let docker = docker!();
+    let Some(registry) = registry("build", Access::Anonymous) else {
+        return;
+    };
+    let (folder, name) = (Folder::new("reg-build"), format!("{}/base:1", registry.host()));
+    folder.write("Dockerfile", format!("FROM {name}\nLABEL built=here\n"));
+    let layer = |image: &str| inspect(&docker, "index .RootFS.Layers 0", image);
+    import(&docker, &name, b"newer");
+    let newer = layer(&name);
+    docker.ok(&format!("push {name}"));
+    docker.ok(&format!("rmi {name}"));
+    let build = |options: &str| docker.ok(&format!("build {options} -t reg-built {folder}"));
+    let out = build("");
+    assert!(
+        out.contains("Pulling from base") && layer("reg-built") == newer,
+        "{out}"
+    );
+    // Here the name means something else meanwhile.
+    import(&docker, &name, b"own");
+    let own = layer(&name);
+    let out = build("");
+    assert!(!out.contains("Pulling") && layer("reg-built") == own, "{out}");
+    let out = build("--pull");
+    assert!(
+        out.contains("Digest: sha256:") && layer("reg-built") == newer,
+        "{out}"
+    );
+    docker.ok(&format!("rmi reg-built {name}"));
+    docker.ok("image prune -f --filter label=built=here");
+    let missing = format!("FROM {}/nothing\n", registry.host());
+    folder.write("Dockerfile", missing);
+    let told = docker.fails(1, &format!("build {folder}"));
+    assert!(told.contains("not found"), "{told}");
+}
+
+#[test]
 fn a_protected_registry_wants_a_login() {
     let docker = docker!();
     let Some(registry) = registry("login", Access::WithPassword) else {

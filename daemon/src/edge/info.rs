@@ -7,6 +7,7 @@ use super::system::VERSION;
 use crate::services::clock;
 use crate::services::containers::RUNTIME;
 use crate::services::containers::inspect::driver_name;
+use crate::services::images::RegistrySettings;
 use crate::services::volumes::DRIVER;
 use axum::Router;
 use axum::extract::{Extension, State as Shared};
@@ -17,6 +18,7 @@ use docker_api::system::{
     FirewallInfo, IndexInfo, Info, PluginsInfo, RegistryConfig, RuntimeInfo, SwarmInfo,
 };
 use docker_api::version::ApiVersion;
+use ipnet::IpNet;
 use protocol::Principal;
 use protocol::handshake::HostOs;
 use std::collections::BTreeMap;
@@ -136,7 +138,7 @@ fn parts(state: &State, host: Info) -> Info {
         },
         logging_driver: "json-file".to_owned(),
         index_server_address: DOCKER_HUB.to_owned(),
-        registry_config: Some(registries()),
+        registry_config: Some(registries(&state.settings.registries())),
         labels: Some(Vec::new()),
         runtimes: Some(BTreeMap::from([(RUNTIME.to_owned(), runtime)])),
         default_runtime: RUNTIME.to_owned(),
@@ -160,17 +162,61 @@ fn security_options(os: HostOs) -> Vec<String> {
     }
 }
 
-/// Docker Hub, and the registries of this host, which need no TLS.
-fn registries() -> RegistryConfig {
+/// Docker Hub, the registries of this host, which need no TLS, and what the administrator says about others.
+fn registries(settings: &RegistrySettings) -> RegistryConfig {
+    // dockerd shows mirrors with a slash at their end.
+    let mirrors: Vec<String> = settings
+        .mirrors
+        .iter()
+        .map(|mirror| format!("{}/", mirror.trim_end_matches('/')))
+        .collect();
     let hub = IndexInfo {
         name: "docker.io".to_owned(),
-        mirrors: Vec::new(),
+        mirrors: mirrors.clone(),
         official: true,
         secure: true,
     };
+    let (networks, hosts): (Vec<&String>, Vec<&String>) = settings
+        .insecure
+        .iter()
+        .partition(|entry| entry.parse::<IpNet>().is_ok());
+    let insecure = hosts.into_iter().map(|host| IndexInfo {
+        name: host.clone(),
+        ..IndexInfo::default()
+    });
+    let own = ["127.0.0.0/8", "::1/128"].map(str::to_owned);
     RegistryConfig {
-        index_configs: BTreeMap::from([(hub.name.clone(), hub)]),
-        insecure_registry_cidrs: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
-        mirrors: Some(Vec::new()),
+        index_configs: insecure
+            .chain([hub])
+            .map(|index| (index.name.clone(), index))
+            .collect(),
+        insecure_registry_cidrs: networks.into_iter().cloned().chain(own).collect(),
+        mirrors: Some(mirrors),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_administrator_says_about_registries_is_shown() {
+        let settings = RegistrySettings {
+            insecure: vec!["10.0.0.0/8".to_owned(), "lab:5000".to_owned()],
+            mirrors: vec!["https://mirror.example.org".to_owned()],
+            ..RegistrySettings::default()
+        };
+        let shown = registries(&settings);
+        assert_eq!(
+            shown.insecure_registry_cidrs,
+            ["10.0.0.0/8", "127.0.0.0/8", "::1/128"]
+        );
+        assert_eq!(
+            shown.mirrors.as_deref(),
+            Some(&["https://mirror.example.org/".to_owned()][..])
+        );
+        let index = |name: &str| &shown.index_configs[name];
+        assert!(!index("lab:5000").secure && index("docker.io").secure);
+        assert_eq!(index("docker.io").mirrors, shown.mirrors.clone().unwrap());
     }
 }

@@ -66,13 +66,18 @@ impl Images {
     pub async fn distribution(&self, name: &Reference, auth: &str) -> Result<DistributionInspect, Failure> {
         let credentials = Credentials::from_header(auth);
         let refused = |error: RegistryError| worded(error, name);
-        let session = Session::open(&self.places, name, Access::Pull, credentials)
-            .await
-            .map_err(refused)?;
-        let fetched = session
-            .manifest(name.digest().or(name.tag()).unwrap_or_default())
-            .await
-            .map_err(refused)?;
+        let mut places = self.places.of(name.domain(), true)?.into_iter();
+        let (session, fetched) = loop {
+            let session = Session::next(&mut places, name, Access::Pull, &credentials)
+                .await
+                .map_err(refused)?;
+            let fetched = session.manifest(name.digest().or(name.tag()).unwrap_or_default());
+            match fetched.await {
+                Ok(fetched) => break (session, fetched),
+                Err(error) if session.is_mirror() => tracing::debug!(%error, "a mirror does not have it"),
+                Err(error) => return Err(refused(error)),
+            }
+        };
         let bad = |error: serde_json::Error| Failure::Invalid(format!("invalid manifest: {error}"));
         let index: ImageIndex = serde_json::from_slice(&fetched.bytes).map_err(bad)?;
         let platforms = if index.manifests.is_empty() {

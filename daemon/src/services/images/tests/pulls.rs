@@ -4,12 +4,13 @@ use super::registry::{Asked, FakeRegistry, Fault};
 use super::{World, layer, run};
 use crate::kernel::housekeeping;
 use crate::kernel::limits::{IMAGE_JSON_BYTES_MAX, LAYER_CONTENT_BYTES_MAX};
-use crate::services::images::{Patience, Pull, RegistrySettings, chain};
+use crate::services::images::{Children, Force, Patience, Pull, RegistrySettings, chain};
 use base64::Engine as _;
 use docker_api::image_config::Platform;
 use docker_api::images::ProgressLine;
 use docker_api::reference::Reference;
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -491,6 +492,13 @@ fn mirrors_are_asked_in_order_and_one_that_fails_is_passed_over() {
         };
         let world = World::with(settings).await;
         let own = base64::engine::general_purpose::URL_SAFE.encode(r#"{"username":"u","password":"p"}"#);
+        let told = world
+            .images
+            .distribution(&Reference::parse("x:1").unwrap(), &own)
+            .await
+            .unwrap();
+        assert_eq!(told.platforms[0].os, "linux");
+        assert_eq!(empty.asked("/manifests/").len(), 1);
         world
             .pull_as(Pull {
                 auth: own,
@@ -499,7 +507,8 @@ fn mirrors_are_asked_in_order_and_one_that_fails_is_passed_over() {
             .await
             .unwrap();
         assert!(world.images.find("x:1").await.is_ok());
-        for (mirror, asked) in [(&empty, 1), (&cut, 1), (&good, 1)] {
+        // The distribution's question was answered by the second already.
+        for (mirror, asked) in [(&empty, 2), (&cut, 2), (&good, 1)] {
             assert_eq!(mirror.asked("/v2/library/x/manifests/1").len(), asked);
             let seen = mirror.asked("");
             assert!(
@@ -574,5 +583,94 @@ fn of_several_platforms_the_wanted_one_is_taken() {
             told,
             "no matching manifest for linux/s390x in the manifest list entries"
         );
+    });
+}
+
+/// Everything that is logged while it lives, at the finest level.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn credentials_are_in_no_record_and_no_log() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    run(async {
+        let (world, registry, tokens) = (
+            World::with(hasty()).await,
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+        );
+        registry.put("x", "1", &[&layer("a")]);
+        let standard = base64::engine::general_purpose::STANDARD;
+        let own = format!("Basic {}", standard.encode("name-of-user:word-of-passing"));
+        tokens.guard(&own, "Basic realm=x");
+        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+        registry.guard("Bearer given", &challenge);
+        let name = format!("{}/x:1", registry.host());
+        let json = r#"{"username":"name-of-user","password":"word-of-passing"}"#;
+        let pull = Pull {
+            auth: base64::engine::general_purpose::URL_SAFE.encode(json),
+            ..wish(&name)
+        };
+        tracing::info!(?pull, "a line of this test");
+        world.pull_as(pull.clone()).await.unwrap();
+        tokens.guard("Basic other", "Basic realm=x");
+        world
+            .images
+            .remove(
+                &housekeeping().unwrap(),
+                &name,
+                Force::No,
+                Children::Prune,
+                Vec::new(),
+            )
+            .await
+            .unwrap();
+        world.pull_as(pull.clone()).await.unwrap_err();
+        let seen = String::from_utf8_lossy(&logged.0.lock().unwrap()).into_owned();
+        assert!(
+            seen.contains("a line of this test") && seen.contains("TRACE"),
+            "nothing was logged"
+        );
+        let files = std::fs::read_dir(&world.state_dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let stored: Vec<u8> = files
+            .filter_map(|path| std::fs::read(path).ok())
+            .flatten()
+            .collect();
+        assert!(
+            stored.windows(6).any(|bytes| bytes == b"SQLite"),
+            "no record was read"
+        );
+        let stored = String::from_utf8_lossy(&stored);
+        for secret in [
+            "word-of-passing",
+            own.trim_start_matches("Basic "),
+            pull.auth.as_str(),
+            "Bearer given",
+        ] {
+            for (place, text) in [("the log", seen.as_str()), ("the record", &stored)] {
+                let at = text.find(secret);
+                let around = at.map(|at| text[..at].lines().last().unwrap_or_default());
+                assert_eq!(around, None, "{place} has {secret}");
+            }
+        }
     });
 }
