@@ -2,6 +2,7 @@
 
 pub(super) mod fake;
 mod pulls;
+mod registries;
 pub(super) mod registry;
 
 use self::fake::{
