@@ -288,3 +288,37 @@ fn a_container_outlives_the_name_of_its_image() {
     assert_eq!(docker.ok("inspect --format {{.Image}} img-gone"), id);
     docker.ok("rm img-gone");
 }
+
+#[test]
+fn import_takes_an_archive_from_an_address() {
+    let docker = docker!();
+    let archive = base_layer();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let layer = digest(&archive);
+    std::thread::spawn(move || {
+        for (mut stream, status) in listener
+            .incoming()
+            .map_while(Result::ok)
+            .zip(["200 OK", "404 Not Found"])
+        {
+            let mut request = [0; 4096];
+            let _ = std::io::Read::read(&mut stream, &mut request);
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", archive.len());
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&archive));
+        }
+    });
+    let address = format!("127.0.0.1:{port}/root.tar");
+    let out = docker.ok(&format!("import http://{address} img-url:1"));
+    assert!(
+        out.contains(&format!("Downloading from http://{address}")),
+        "{out}"
+    );
+    let told = docker.ok("image inspect --format '{{.Comment}} {{json .RootFS.Layers}}' img-url:1");
+    assert_eq!(told, format!("Imported from http://{address} [\"{layer}\"]"));
+    let told = docker.fails(1, &format!("import http://{address} img-url:2"));
+    assert!(told.contains("with status 404 Not Found"), "{told}");
+    docker.ok("rmi img-url:1");
+}

@@ -12,7 +12,7 @@ use crate::services::Failure;
 use crate::services::containers::inspect::driver_name;
 use crate::services::images::changes::apply_changes;
 use crate::services::images::{
-    Children, Force, Image, ImageUser, Import, ListWish, Pull, Sharing, Spool, target,
+    Children, Force, Image, ImageUser, Import, ListWish, Pull, Sharing, Spool, fetch, target,
 };
 use axum::Router;
 use axum::body::Body;
@@ -326,10 +326,22 @@ async fn create(
         return pull(&state, &by, &pairs, auth).await;
     }
     let import = read_import(&pairs)?;
-    let root = spool(&state, request.into_body()).await?;
+    let (root, mut told) = match pairs.text("fromSrc") {
+        "-" => (spool(&state, request.into_body()).await?, String::new()),
+        address => {
+            let address = if address.contains("://") {
+                address.to_owned()
+            } else {
+                format!("http://{address}")
+            };
+            let fetched = fetch(&address, &state.settings.state_dir.join("tmp")).await?;
+            let told = ProgressLine::status(format!("Downloading from {address}")).to_line();
+            (fetched.spool, told)
+        }
+    };
     let id = state.images.import(&by, root, import).await?;
-    let line = ProgressLine::status(id).to_line();
-    Ok(with_type(StatusCode::OK, "application/json", Body::from(line)))
+    told += &ProgressLine::status(id).to_line();
+    Ok(with_type(StatusCode::OK, "application/json", Body::from(told)))
 }
 
 async fn pull(state: &State, by: &Principal, pairs: &Pairs<'_>, auth: String) -> Answer {
@@ -361,17 +373,17 @@ pub(super) fn auth_header(request: &Request) -> String {
 
 fn read_import(pairs: &Pairs<'_>) -> Result<Import, ApiError> {
     match (pairs.text("fromImage"), pairs.text("fromSrc")) {
-        ("", "-") => {}
         ("", "") => return Err(ApiError::bad_request("image name cannot be blank")),
-        ("", _) => {
-            return not_yet("importing from an address (send the archive itself: docker import - NAME)");
-        }
+        ("", _) => {}
         (_, _) => return Err(ApiError::bad_request("either fromImage or fromSrc")),
     }
     let changes: Vec<String> = pairs.all("changes").map(str::to_owned).collect();
     Ok(Import {
         name: target(pairs.text("repo"), pairs.text("tag"))?,
-        message: pairs.text("message").to_owned(),
+        message: match pairs.text("message") {
+            "" => format!("Imported from {}", pairs.text("fromSrc")),
+            message => message.to_owned(),
+        },
         config: apply_changes(ImageConfig::default(), &changes)?,
         platform: words_platform(pairs.text("platform"))?,
     })

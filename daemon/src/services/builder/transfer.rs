@@ -89,7 +89,7 @@ impl Build<'_> {
         let directory = self.deps.spool_directory();
         let gone = self.output.gone();
         let fetched = tokio::select! {
-            fetched = fetch::fetch(address, &directory) => fetched?,
+            fetched = crate::services::images::fetch(address, &directory) => fetched?,
             () = gone => return Err(BuildError::Cancelled),
         };
         blocking(move || {

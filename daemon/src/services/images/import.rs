@@ -13,7 +13,7 @@ use protocol::handshake::HostOs;
 pub struct Import {
     /// Its name.
     pub name: Option<Reference>,
-    /// Its comment; empty for dockerd's.
+    /// Its comment.
     pub message: String,
     /// What containers of it run, see [`super::changes::apply_changes`].
     pub config: ImageConfig,
@@ -37,11 +37,7 @@ impl Images {
         }
         let layer = self.add_layer(by, &[], spool.path()).await?;
         let created = Some(clock::text(clock::now_ns()));
-        let comment = if import.message.is_empty() {
-            "Imported from -".to_owned()
-        } else {
-            import.message
-        };
+        let comment = import.message;
         let config = ImageConfigFile {
             created: created.clone(),
             architecture: wanted.architecture,

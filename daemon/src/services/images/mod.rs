@@ -22,6 +22,7 @@ mod base;
 mod blobs;
 pub mod chain;
 pub mod changes;
+mod fetch;
 mod find;
 mod import;
 pub mod instructions;
@@ -52,6 +53,7 @@ pub mod words;
 mod tests;
 
 pub use base::Base;
+pub use fetch::fetch;
 pub use import::Import;
 pub use layers::{Hold, LayerAdded};
 pub use list::{ListWish, Sharing};

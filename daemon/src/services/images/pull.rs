@@ -21,6 +21,7 @@ use docker_api::reference::Reference;
 use protocol::Principal;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Indexes within indexes.
@@ -540,10 +541,8 @@ async fn follow(download: Arc<Download>, layer: Descriptor, progress: Progress) 
             }
             Stage::Waiting => {}
             Stage::Bytes(bytes) => counter(bytes),
-            Stage::Retrying(seconds) => {
-                let unit = if seconds == 1 { "second" } else { "seconds" };
-                let text = format!("Retrying in {seconds} {unit}");
-                progress.say(ProgressLine::about(&id, text)).await;
+            Stage::Retrying(pause) => {
+                progress.say(ProgressLine::about(&id, retrying(pause))).await;
             }
             Stage::Done(_) => {
                 progress.say(ProgressLine::about(&id, "Verifying Checksum")).await;
@@ -556,6 +555,13 @@ async fn follow(download: Arc<Download>, layer: Descriptor, progress: Progress) 
             return;
         }
     }
+}
+
+/// What is told of a pause before the next try.
+pub(super) fn retrying(pause: Duration) -> String {
+    let seconds = pause.as_secs();
+    let unit = if seconds == 1 { "second" } else { "seconds" };
+    format!("Retrying in {seconds} {unit}")
 }
 
 /// A digest as progress lines name it.

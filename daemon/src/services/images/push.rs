@@ -6,7 +6,7 @@
 use super::blobs::Blob;
 use super::layers::Hold;
 use super::progress::{Detail, Progress};
-use super::pull::{short, worded};
+use super::pull::{retrying, short, worded};
 use super::registry::{Access, Credentials, RegistryError, Session};
 use super::stream::Compression;
 use super::verbs::Images;
@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 
 /// Layers that go at the same time, as in dockerd (`max-concurrent-uploads`).
 const UPLOADS_MAX: usize = 5;
+/// Tries for one layer, as in dockerd.
+const ATTEMPTS_MAX: u32 = 5;
 
 impl Images {
     /// Pushes one tag of a repository, or with none all of them. What is done comes as lines; dropping them ends it.
@@ -227,10 +229,22 @@ impl Images {
                 return Ok(());
             }
         }
-        let counter = progress.counter(id, "Pushing", blob.bytes);
-        session
-            .upload(&blob.digest, &self.blobs.source(blob).path, counter)
-            .await?;
+        let mut attempts = 1;
+        loop {
+            let counter = progress.counter(id, "Pushing", blob.bytes);
+            let file = self.blobs.source(blob).path;
+            match session.upload(&blob.digest, &file, counter).await {
+                Ok(()) => break,
+                Err(error) if !error.is_passing() || attempts >= ATTEMPTS_MAX => return Err(error),
+                Err(error) => {
+                    let pause = session.pause_after(attempts);
+                    tracing::info!(%error, digest = blob.digest, "an upload is tried again");
+                    progress.say(ProgressLine::about(id, retrying(pause))).await;
+                    tokio::time::sleep(pause).await;
+                    attempts += 1;
+                }
+            }
+        }
         progress.say(ProgressLine::about(id, "Pushed")).await;
         Ok(())
     }

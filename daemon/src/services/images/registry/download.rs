@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
@@ -32,8 +33,8 @@ pub(in super::super) enum Stage {
     Waiting,
     /// So many bytes came.
     Bytes(u64),
-    /// It broke off and is tried again after so many seconds.
-    Retrying(u64),
+    /// It broke off and is tried again after this.
+    Retrying(Duration),
     /// It is there.
     Done(Arc<Spool>),
     /// It failed.
@@ -174,9 +175,9 @@ impl Work {
                     if !error.is_passing() || attempts >= ATTEMPTS_MAX {
                         return Err(error);
                     }
-                    let pause = self.session.place().pause * 2_u32.pow(attempts - 1);
+                    let pause = self.session.pause_after(attempts);
                     tracing::info!(%error, digest = self.blob.digest, "a download is tried again");
-                    self.stage.send_replace(Stage::Retrying(pause.as_secs()));
+                    self.stage.send_replace(Stage::Retrying(pause));
                     tokio::time::sleep(pause).await;
                 }
             }

@@ -15,6 +15,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// Bytes of an error's body that are read.
@@ -101,6 +102,11 @@ impl Session {
     /// Whether this is an address that stands for another registry, which may have more.
     pub(in super::super) fn is_mirror(&self) -> bool {
         self.place.is_mirror
+    }
+
+    /// The pause after so many tries (from 1): each is twice as long as the one before.
+    pub(in super::super) fn pause_after(&self, attempts: u32) -> Duration {
+        self.place.pause * 2_u32.saturating_pow(attempts.saturating_sub(1))
     }
 
     /// The address that is asked.

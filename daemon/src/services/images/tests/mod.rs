@@ -104,7 +104,7 @@ impl World {
     async fn import(&self, root: &[u8], name: &str) -> Result<String, Failure> {
         let import = Import {
             name: target(name, "").unwrap(),
-            message: String::new(),
+            message: "Imported from -".to_owned(),
             config: ImageConfig::default(),
             platform: None,
         };

@@ -193,6 +193,84 @@ fn of_several_platforms_the_wanted_one_is_taken() {
     });
 }
 
+#[test]
+fn what_breaks_off_is_pushed_again_and_uploads_elsewhere_carry_no_credentials() {
+    run(async {
+        let (world, registry, other) = (
+            World::with(hasty()).await,
+            FakeRegistry::start(),
+            FakeRegistry::start(),
+        );
+        world
+            .import(&big_layer(), &format!("{}/x:1", registry.host()))
+            .await
+            .unwrap();
+        let name = Reference::parse(&format!("{}/x:1", registry.host())).unwrap();
+        let basic = format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode("u:p")
+        );
+        registry.guard(&basic, "Basic realm=x");
+        let auth = base64::engine::general_purpose::URL_SAFE.encode(r#"{"username":"u","password":"p"}"#);
+        let push = async || {
+            let mut lines = world.images.push(name.clone(), &auth);
+            let mut told = Vec::new();
+            while let Some(line) = lines.recv().await {
+                told.push(format!("{}{}", line.status, line.error));
+            }
+            told
+        };
+        registry.fault("PATCH ", 9, Fault::Status(503, "later"));
+        let told = push().await;
+        let last = "received unexpected HTTP status: 503 Service Unavailable";
+        assert_eq!(told.last().unwrap(), last, "{told:?}");
+        assert_eq!(registry.asked("PATCH ").len(), 5, "as often as dockerd tries");
+        registry.mend();
+        registry.fault("PATCH ", 2, Fault::Status(500, ""));
+        let told = push().await;
+        assert_eq!(
+            told.iter()
+                .filter(|line| line.starts_with("Retrying in "))
+                .count(),
+            2,
+            "{told:?}"
+        );
+        assert!(
+            told.iter().any(|line| line.contains("digest: sha256:")),
+            "{told:?}"
+        );
+        for fault in [Fault::Status(401, ""), Fault::Status(403, "")] {
+            registry.fault("PUT /v2/x/manifests/", 1, fault);
+            let told = push().await;
+            assert!(
+                told.last().unwrap().starts_with("push access denied for "),
+                "{told:?}"
+            );
+        }
+        // Another repository, whose uploads the registry sends elsewhere.
+        let elsewhere = format!("{}/y:1", registry.host());
+        world
+            .images
+            .tag(&name.familiar(), &Reference::parse(&elsewhere).unwrap())
+            .await
+            .unwrap();
+        registry.fault(
+            "POST /v2/y/",
+            9,
+            Fault::UploadTo(format!("http://{}", other.host())),
+        );
+        registry.fault("HEAD /v2/y/", 9, Fault::Status(404, ""));
+        let mut lines = world.images.push(Reference::parse(&elsewhere).unwrap(), &auth);
+        while lines.recv().await.is_some() {}
+        let seen = other.asked("");
+        assert!(seen.iter().any(|asked| asked.line.starts_with("P")), "{seen:?}");
+        assert!(
+            seen.iter().all(|asked| asked.authorization.is_empty()),
+            "{seen:?}"
+        );
+    });
+}
+
 /// Everything that is logged while it lives, at the finest level.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);

@@ -1,4 +1,4 @@
-//! For tests: a registry in this process (OCI distribution-spec 1.1, pulling), which does wrong what it is told to do wrong.
+//! For tests: a registry in this process (OCI distribution-spec 1.1), which does wrong what it is told to.
 
 use super::super::chain;
 use super::fake::gzip;
@@ -34,6 +34,8 @@ pub(in super::super) enum Fault {
     WrongRange,
     /// So many blanks.
     Endless(u64),
+    /// An upload is to go to another address.
+    UploadTo(String),
     /// A header more.
     Header(&'static str, String),
 }
@@ -44,6 +46,8 @@ pub(in super::super) struct Asked {
     pub(in super::super) line: String,
     pub(in super::super) range: String,
     pub(in super::super) authorization: String,
+    length: usize,
+    is_chunked: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +59,8 @@ struct State {
     /// What the request's line contains, how often it is done, and what.
     faults: Vec<(String, usize, Fault)>,
     asked: Vec<Asked>,
+    /// What was uploaded and not named yet.
+    upload: Vec<u8>,
     /// Without this header everything is answered with 401 and that challenge.
     guard: Option<(String, String)>,
 }
@@ -214,7 +220,7 @@ impl FakeRegistry {
             let done = match guard.filter(|(wanted, _)| *wanted != asked.authorization) {
                 Some((_, challenge)) => {
                     let header = format!("WWW-Authenticate: {challenge}\r\n");
-                    send(&mut stream, 401, &header, b"")
+                    read_body(&mut stream, &asked).and_then(|_| send(&mut stream, 401, &header, b""))
                 }
                 None => self.answer(&mut stream, &asked, fault),
             };
@@ -224,8 +230,39 @@ impl FakeRegistry {
         }
     }
 
-    fn answer(&self, stream: &mut impl Write, asked: &Asked, fault: Option<Fault>) -> Option<()> {
+    /// Takes what is pushed (OCI distribution-spec 1.1, "Push").
+    fn take(&self, stream: &mut impl Write, asked: &Asked, sent: Vec<u8>, to: &str) -> Option<()> {
+        let mut words = asked.line.split(' ');
+        let (method, path) = (words.next()?, words.next()?);
+        let mut state = self.lock();
+        if path.contains("/manifests/") {
+            let kind = MANIFEST.to_owned();
+            state.manifests.insert(path.to_owned(), (kind, sent));
+            return send(stream, 201, "", b"");
+        }
+        match method {
+            "POST" => state.upload.clear(),
+            _ => state.upload.extend(sent),
+        }
+        let upload = format!("{to}{}", path.split('?').next()?);
+        if method == "PUT" {
+            let digest = path.split_once("digest=")?.1.replace("%3A", ":");
+            let whole = std::mem::take(&mut state.upload);
+            assert_eq!(
+                chain::digest_of(&whole),
+                digest,
+                "what was pushed is not what it was said to be"
+            );
+            state.blobs.insert(digest, whole);
+            return send(stream, 201, "", b"");
+        }
+        send(stream, 202, &format!("Location: {upload}\r\n"), b"")
+    }
+
+    fn answer(&self, stream: &mut (impl Read + Write), asked: &Asked, fault: Option<Fault>) -> Option<()> {
         let path = asked.line.split(' ').nth(1).unwrap_or_default();
+        let method = asked.line.split(' ').next().unwrap_or_default();
+        let sent = read_body(stream, asked)?;
         if let Some(Fault::Status(status, body)) = &fault {
             return send(stream, *status, "", body.as_bytes());
         }
@@ -234,6 +271,17 @@ impl FakeRegistry {
         }
         if let Some(Fault::Endless(bytes)) = fault {
             return endless(stream, bytes);
+        }
+        if method != "GET" && method != "HEAD" {
+            let to = match fault {
+                Some(Fault::UploadTo(address)) => address,
+                Some(_) | None => String::new(),
+            };
+            return self.take(stream, asked, sent, &to);
+        }
+        if method == "HEAD" {
+            let status = if self.found(path).is_some() { 200 } else { 404 };
+            return send(stream, status, "", b"");
         }
         let Some((kind, mut body)) = self.found(path) else {
             let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
@@ -322,9 +370,32 @@ fn read_head(stream: &mut impl Read) -> Option<Asked> {
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
                 value.clone_into(&mut asked.authorization);
             }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                asked.length = value.parse().unwrap();
+            }
+            Some((name, _)) if name.eq_ignore_ascii_case("transfer-encoding") => asked.is_chunked = true,
             _ => {}
         }
     }
+}
+
+fn read_body(stream: &mut impl Read, asked: &Asked) -> Option<Vec<u8>> {
+    let mut body = vec![0; asked.length];
+    stream.read_exact(&mut body).ok()?;
+    let mut is_over = !asked.is_chunked;
+    while !is_over {
+        let mut size = String::new();
+        BufReader::with_capacity(1, &mut *stream)
+            .read_line(&mut size)
+            .ok()?;
+        let size = usize::from_str_radix(size.trim_end(), 16).ok()?;
+        // The chunk and the line end behind it.
+        let mut chunk = vec![0; size + 2];
+        stream.read_exact(&mut chunk).ok()?;
+        body.extend_from_slice(&chunk[..size]);
+        is_over = size == 0;
+    }
+    Some(body)
 }
 
 fn begin(stream: &mut impl Write, status: u16, headers: &str, length: usize) -> Option<()> {
