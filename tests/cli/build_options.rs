@@ -215,6 +215,56 @@ fn instructions_of_the_configuration_end_in_the_image() {
 }
 
 #[test]
+fn files_come_from_images_and_stages_with_their_owners_or_others() {
+    let docker = docker!();
+    let folder = Folder::new("o7");
+    folder.write("given", "given");
+    folder.write(
+        "Dockerfile",
+        "ARG FROM=base\nFROM $FROM AS made\nCOPY --chown=app:app --chmod=600 given /d/own\nRUN echo $FROM > /d/unset\n\
+         FROM scratch\nARG FROM\nENV WAS=$FROM\nCOPY --from=base /bin/busybox /bin/cat\nCOPY --from=base /bin/busybox /bin/stat\n\
+         COPY --from=made /d/ /kept/\nCOPY --from=made --chown=9:10 --chmod=0644 /d/o* /changed/\n",
+    );
+    built(&docker, "-t o-from", &folder);
+    let stat = "run --rm --network none o-from stat -c '%n %a %u:%g' /kept/own /kept/unset /changed/own";
+    assert_eq!(
+        docker.ok(stat),
+        "/kept/own 600 1000:1000\n/kept/unset 644 0:0\n/changed/own 644 9:10"
+    );
+    assert_eq!(docker.ok("run --rm --network none o-from cat /kept/unset"), "");
+    assert!(inspect(&docker, "json .Config.Env", "o-from").contains("WAS=base"));
+    docker.ok("rmi o-from");
+    for (line, words) in [
+        (
+            "COPY --from=nosuch:image /x /x",
+            "invalid from flag value nosuch:image",
+        ),
+        (
+            "COPY --from=7 /x /x",
+            "invalid from flag value 7: index out of bounds",
+        ),
+        (
+            "COPY --from=base /nowhere /x",
+            "COPY failed: stat nowhere: file does not exist",
+        ),
+        ("COPY --chmod=a+x given /x", "invalid chmod parameter: 'a+x'"),
+        (
+            "COPY --chown=nobody-here given /x",
+            "unable to convert uid/gid chown string to host mapping",
+        ),
+        (
+            "RUN --mount=type=cache,target=/x true",
+            "the --mount option requires BuildKit",
+        ),
+        ("COPY --link given /x", "the --link option requires BuildKit"),
+    ] {
+        folder.write("Dockerfile", format!("FROM base\n{line}\n"));
+        let ran = build(&docker, "", &folder);
+        assert!(ran.code == 1 && ran.err.contains(words), "{words}: {ran:?}");
+    }
+}
+
+#[test]
 fn options_reach_the_steps_or_are_refused() {
     let docker = docker!();
     let folder = Folder::new("o4");

@@ -356,3 +356,42 @@ fn pulls_at_the_same_time_fetch_a_shared_layer_once() {
     assert_eq!(fetched, 3, "two configurations and one layer: {layer}");
     docker.ok(&format!("rmi {host}/one:1 {host}/two:1"));
 }
+
+#[test]
+fn a_pull_that_is_broken_off_hangs_up_on_a_registry_that_stalls() {
+    use std::io::{Read, Write};
+    let docker = docker!();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = docker.start(&format!("pull 127.0.0.1:{port}/stalls:1"));
+    // The first connection wants TLS, which is not spoken here; of the others the one for the manifest gets no answer.
+    let mut asked = Vec::new();
+    let mut stalled = loop {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        let line = String::from_utf8_lossy(&request[..count])
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        if line.contains("/manifests/1") {
+            break stream;
+        }
+        if line.starts_with("GET /v2/ ") {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .unwrap();
+        }
+        asked.push(line);
+        assert!(asked.len() < 10, "no manifest was asked for: {asked:?}");
+    };
+    // Others get what they want meanwhile.
+    docker.ok("images -q");
+    running.kill();
+    let patience = std::time::Duration::from_secs(20);
+    stalled.set_read_timeout(Some(patience)).unwrap();
+    let mut rest = Vec::new();
+    stalled.read_to_end(&mut rest).expect("the daemon hangs up");
+    assert_eq!(rest, b"");
+}
