@@ -64,6 +64,10 @@ pub const STATS_STREAM_AND_ONE_SHOT: &str = "cannot have stream=true and one-sho
 pub const TAG_DIGEST: &str = "cannot import digest reference";
 /// Load of an image whose configuration has no `rootfs`; the last line of a stream with status 200.
 pub const LOAD_NO_ROOTFS: &str = "invalid image JSON, no RootFS key";
+/// Logs of a container whose log driver keeps none; status 501.
+pub const LOG_NOT_READABLE: &str = "configured logging driver does not support reading";
+/// A prune while another one runs; status 409.
+pub const PRUNE_RUNNING: &str = "a prune operation is already running";
 /// Two `until` filters in prune; status 400.
 pub const SEVERAL_UNTIL: &str = "more than one until filter specified";
 /// A memory limit below dockerd's minimum, in create and update; status 400.

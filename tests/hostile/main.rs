@@ -13,5 +13,7 @@
 mod answers;
 mod bombs;
 mod layers;
+mod operations;
 mod requests;
+mod schema;
 mod target;

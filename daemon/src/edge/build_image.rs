@@ -3,6 +3,7 @@
 use super::State;
 use super::body::{json, lines, with_type};
 use super::error::ApiError;
+use super::params::{Params, Read};
 use crate::kernel::limits::LAYER_CONTENT_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::builder::Building;
@@ -86,8 +87,22 @@ fn forward(
 }
 
 /// There is no cache beside the images, which `docker image prune` removes: nothing to reclaim here.
-async fn prune() -> Response {
-    json(StatusCode::OK, &BuildPruneReport::default())
+async fn prune(params: Params) -> Result<Response, ApiError> {
+    let accepted = [
+        "until",
+        "id",
+        "label",
+        "type",
+        "description",
+        "inuse",
+        "shared",
+        "private",
+        "immutable",
+        "unused-for",
+    ];
+    let known = params.filters()?.accept_only(&accepted);
+    known.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(json(StatusCode::OK, &BuildPruneReport::default()))
 }
 
 /// Writes the context to a file of the daemon's own, before anything else is looked at: a client that still sends would see a

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use docker_api::containers::ContainerConfig;
+use docker_api::containers::{ContainerConfig, CreateRequest};
 use docker_api::exec::IdResponse;
 use protocol::Principal;
 use std::io::{Error, Result as IoResult};
@@ -57,12 +57,13 @@ async fn commit(
 
 /// The body may be left out.
 async fn config(request: Request) -> Result<Option<ContainerConfig>, ApiError> {
-    let (_, bytes) = raw_body(request).await?;
+    let (kind, bytes) = raw_body(request).await?;
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let invalid = |error| ApiError::bad_request(format!("invalid JSON: {error}"));
-    serde_json::from_slice::<Option<ContainerConfig>>(&bytes).map_err(invalid)
+    let read = docker_api::error::read_body::<CreateRequest>(kind.as_deref(), &bytes);
+    let CreateRequest { config, .. } = read.map_err(|e| ApiError::bad_request(e.to_string()))?;
+    Ok(Some(config).filter(|config| *config != ContainerConfig::default()))
 }
 
 async fn changes(

@@ -8,7 +8,7 @@ use super::{State, logs, stats};
 use crate::services::Failure;
 use crate::services::containers::inspect::{Surroundings, inspect};
 use crate::services::containers::list::{Query, select, summary};
-use crate::services::containers::{Container, RemoveHow, StopHow, StopWhy};
+use crate::services::containers::{Container, RemoveHow, StopHow, StopWhy, names_by_links};
 use crate::services::processes::hub::Wanted;
 use axum::Router;
 use axum::extract::{Extension, Path, Request, State as Shared};
@@ -17,8 +17,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use docker_api::containers::{
-    CreateRequest, CreateResponse, TopResponse, UpdateRequest, UpdateResponse, WaitCondition, WaitError,
-    WaitResponse,
+    ContainersPruneReport, CreateRequest, CreateResponse, TopResponse, UpdateRequest, UpdateResponse,
+    WaitCondition, WaitError, WaitResponse,
 };
 use docker_api::error;
 use protocol::Principal;
@@ -32,6 +32,8 @@ pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/containers/create", post(create))
         .route("/containers/json", get(list))
+        .route("/containers/prune", post(prune))
+        .route("/containers/{id}/{alias}", delete(remove_linked))
         .route("/containers/{id}", delete(remove))
         .route("/containers/{id}/json", get(inspect_one))
         .route("/containers/{id}/start", post(start))
@@ -86,11 +88,13 @@ async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>,
         limit,
         filters: params.filters()?,
     };
-    let chosen = select(state.containers.all(&by).await?, &query)?;
+    let everyone = state.containers.all(&by).await?;
+    let chosen = select(everyone.clone(), &query)?;
     let mut shown = Vec::with_capacity(chosen.len());
     for container in chosen {
         let image = shown_image(&state, &container).await;
         let mut one = summary(&container, image);
+        one.names.extend(names_by_links(&container, &everyone));
         if params.flag("size") {
             let sizes = state.containers.sizes(&by, &container).await;
             (one.size_rw, one.size_root_fs) = (sizes.written_bytes, sizes.all_bytes);
@@ -118,7 +122,7 @@ async fn inspect_one(
 ) -> Answer {
     let container = state.containers.find(&by, &id).await?.container;
     let around = Surroundings {
-        log_path: &state.containers.log_path(&container.id),
+        log_path: &state.containers.log_path(&container),
         exec_ids: state.containers.execs_of(&container.id).await?,
         os: state.os(),
     };
@@ -234,17 +238,46 @@ async fn remove(
     params: Params,
 ) -> Answer {
     if params.flag("link") {
+        state.containers.find(&by, &id).await?;
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "Conflict, cannot remove the default link name of the container",
         ));
     }
-    let how = RemoveHow {
+    state.containers.remove(&by, &id, remove_how(&params)).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// `DELETE /containers/{parent}/{alias}`: a link is named so, and so is the container that it leads to.
+async fn remove_linked(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path((parent, alias)): Path<(String, String)>,
+    params: Params,
+) -> Answer {
+    if params.flag("link") {
+        state.containers.unlink(&by, &parent, &alias).await?;
+    } else {
+        let id = state.containers.linked(&by, &parent, &alias).await?;
+        state.containers.remove(&by, &id, remove_how(&params)).await?;
+    }
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn remove_how(params: &Params) -> RemoveHow {
+    RemoveHow {
         force: params.flag("force"),
         volumes: params.flag("v"),
+    }
+}
+
+async fn prune(Shared(state): Shared<State>, Extension(by): Extension<Principal>, params: Params) -> Answer {
+    let pruned = state.containers.prune(&by, params.filters()?).await?;
+    let report = ContainersPruneReport {
+        containers_deleted: Some(pruned.ids).filter(|ids| !ids.is_empty()),
+        space_reclaimed: pruned.reclaimed_bytes,
     };
-    state.containers.remove(&by, &id, how).await?;
-    Ok(empty(StatusCode::NO_CONTENT))
+    Ok(json(StatusCode::OK, &report))
 }
 
 /// The head of the answer goes out at once: clients wait for it before they start the container.
@@ -297,15 +330,17 @@ async fn attach_to(
         stdout: params.flag("stdout"),
         stderr: params.flag("stderr"),
     };
-    let past = params
-        .flag("logs")
-        .then(|| state.containers.log_path(&container.id));
+    let past = if params.flag("logs") {
+        Some(state.containers.log(&container)?)
+    } else {
+        None
+    };
     let streams = Streams {
         hub: state.containers.hub(&container.id).await?,
         wanted,
         input: params.flag("stdin") && container.config.open_stdin,
         is_stream: params.flag("stream"),
-        tty: container.config.tty,
+        is_raw: container.config.tty,
         ends_input: container.config.stdin_once,
         detach,
         past,

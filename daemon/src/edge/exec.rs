@@ -66,7 +66,7 @@ async fn start(
     } else {
         Arc::default()
     };
-    let response = converse(&exec, Arc::clone(&hub), request)?;
+    let response = converse(&exec, Arc::clone(&hub), how.tty, request)?;
     tokio::spawn(async move {
         let started = match begun {
             Ok(()) => state
@@ -84,7 +84,9 @@ async fn start(
 }
 
 /// Connects the client to an exec's streams, before it starts: a quick command's output is not missed.
-fn converse(exec: &Exec, hub: Arc<Hub>, request: Request) -> Answer {
+///
+/// dockerd frames the output by what the start says of a terminal, and not by whether there is one.
+fn converse(exec: &Exec, hub: Arc<Hub>, is_raw: bool, request: Request) -> Answer {
     let asked = &exec.request;
     let streams = Streams {
         hub,
@@ -94,7 +96,7 @@ fn converse(exec: &Exec, hub: Arc<Hub>, request: Request) -> Answer {
         },
         input: asked.attach_stdin,
         is_stream: true,
-        tty: asked.tty,
+        is_raw,
         ends_input: true,
         detach: hijack::detach_keys(&asked.detach_keys, asked.tty)?,
         past: None,

@@ -8,7 +8,7 @@ use super::detach::{DetachKeys, Scanner};
 use super::error::ApiError;
 use crate::kernel::limits::OUTPUT_CHUNK_BYTES;
 use crate::services::processes::hub::{Attachment, Chunk, Hub, Input, Wanted};
-use crate::services::processes::logs::{LogQuery, read};
+use crate::services::processes::logs::{LogPlan, LogQuery, read};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,7 +17,6 @@ use bytes::Bytes;
 use docker_api::stream::{self, StreamKind};
 use docker_api::version::ApiVersion;
 use hyper_util::rt::TokioIo;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -42,14 +41,14 @@ pub(super) struct Streams {
     pub input: bool,
     /// Whether to go on with what comes; without it only the past is sent.
     pub is_stream: bool,
-    /// A terminal's output is not framed.
-    pub tty: bool,
+    /// Whether the output is sent as it is: a terminal's is not framed.
+    pub is_raw: bool,
     /// Whether the end of the client's input is the end of the process's.
     pub ends_input: bool,
     /// The keys by which a client on a terminal goes away.
     pub detach: Option<DetachKeys>,
     /// A log to send first.
-    pub past: Option<PathBuf>,
+    pub past: Option<LogPlan>,
 }
 
 /// Reads the detach keys of a request; a terminal has dockerd's default ones.
@@ -75,7 +74,7 @@ pub(super) fn refuse(error: ApiError) -> Response {
 /// Connects the client. The hub is joined before this returns, so nothing that starts afterwards is missed.
 pub(super) fn answer(mut request: Request, streams: Streams, version: ApiVersion) -> Response {
     let attachment = streams.hub.attach(streams.wanted);
-    let kind = if streams.tty || version < CONTENT_TYPE_SINCE {
+    let kind = if streams.is_raw || version < CONTENT_TYPE_SINCE {
         RAW
     } else {
         MULTIPLEXED
@@ -106,8 +105,8 @@ pub(super) fn answer(mut request: Request, streams: Streams, version: ApiVersion
     response
 }
 
-fn frame(chunk: &Chunk, tty: bool) -> Bytes {
-    if tty {
+fn frame(chunk: &Chunk, is_raw: bool) -> Bytes {
+    if is_raw {
         return chunk.bytes.clone();
     }
     let mut framed = Vec::with_capacity(chunk.bytes.len() + stream::HEADER_BYTES);
@@ -116,10 +115,10 @@ fn frame(chunk: &Chunk, tty: bool) -> Bytes {
 }
 
 async fn send_past(streams: &Streams, to: &mpsc::Sender<Bytes>) {
-    let Some(path) = streams.past.clone() else { return };
+    let Some(plan) = &streams.past else { return };
     let Wanted { stdout, stderr } = streams.wanted;
     let mut entries = read(
-        path,
+        plan,
         LogQuery {
             stdout,
             stderr,
@@ -137,9 +136,9 @@ async fn send_past(streams: &Streams, to: &mpsc::Sender<Bytes>) {
         };
         let chunk = Chunk {
             kind,
-            bytes: Bytes::from(entry.log),
+            bytes: Bytes::from(entry.bytes()),
         };
-        if to.send(frame(&chunk, streams.tty)).await.is_err() {
+        if to.send(frame(&chunk, streams.is_raw)).await.is_err() {
             return;
         }
     }
@@ -153,7 +152,7 @@ async fn send_to_body(streams: Streams, mut attachment: Attachment, body: mpsc::
     loop {
         tokio::select! {
             chunk = attachment.output.recv() => match chunk {
-                Some(chunk) => if body.send(frame(&chunk, streams.tty)).await.is_err() { return },
+                Some(chunk) => if body.send(frame(&chunk, streams.is_raw)).await.is_err() { return },
                 None => return,
             },
             () = body.closed() => return,
@@ -183,7 +182,7 @@ where
         let Attachment { mut output, input } = attachment;
         let write = async {
             while let Some(chunk) = output.recv().await {
-                if to_client.write_all(&frame(&chunk, streams.tty)).await.is_err() {
+                if to_client.write_all(&frame(&chunk, streams.is_raw)).await.is_err() {
                     return;
                 }
             }

@@ -4,7 +4,6 @@ use super::State;
 use super::body::{channel, with_type};
 use super::error::ApiError;
 use super::params::{Params, Read};
-use crate::services::Failure;
 use crate::services::processes::logs::{Follow, LogEntry, LogQuery, read};
 use axum::extract::{Extension, Path, State as Shared};
 use axum::http::StatusCode;
@@ -15,6 +14,7 @@ use docker_api::stream::{self, StreamKind};
 use docker_api::timestamps::rfc3339_nano_fixed;
 use docker_api::version::ApiVersion;
 use protocol::Principal;
+use std::fmt::Write as _;
 use tokio::sync::mpsc;
 
 /// Entries between the file and the client.
@@ -35,11 +35,8 @@ pub(super) async fn logs(
     if !stdout && !stderr {
         return Err(ApiError::bad_request(error::NO_LOG_STREAM));
     }
-    if params.flag("details") {
-        let text = "the details option of logs is not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
-    }
     let container = state.containers.find(&by, &id).await?.container;
+    let log = state.containers.log(&container)?;
     let query = LogQuery {
         stdout,
         stderr,
@@ -62,12 +59,17 @@ pub(super) async fn logs(
     } else {
         None
     };
-    let mut entries = read(state.containers.log_path(&container.id), query, follow);
-    let (tty, with_time) = (container.config.tty, params.flag("timestamps"));
+    let mut entries = read(&log, query, follow);
+    let tty = container.config.tty;
+    let look = Look {
+        is_raw: tty,
+        with_time: params.flag("timestamps"),
+        with_details: params.flag("details"),
+    };
     let (sender, body) = mpsc::channel(ENTRIES_AHEAD);
     tokio::spawn(async move {
         while let Some(entry) = entries.recv().await {
-            if sender.send(line(&entry, tty, with_time)).await.is_err() {
+            if sender.send(line(&entry, look)).await.is_err() {
                 return;
             }
         }
@@ -81,13 +83,27 @@ pub(super) async fn logs(
     Ok(with_type(StatusCode::OK, kind, channel(body)))
 }
 
-fn line(entry: &LogEntry, tty: bool, with_time: bool) -> Bytes {
-    let text = if with_time {
-        format!("{} {}", rfc3339_nano_fixed(entry.at()), entry.log)
-    } else {
-        entry.log.clone()
-    };
-    if tty {
+/// How entries are sent.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// A terminal's output is not framed.
+    is_raw: bool,
+    with_time: bool,
+    with_details: bool,
+}
+
+fn line(entry: &LogEntry, look: Look) -> Bytes {
+    let mut text = Vec::new();
+    if look.with_time {
+        text.extend_from_slice(rfc3339_nano_fixed(entry.at()).as_bytes());
+        text.push(b' ');
+    }
+    if look.with_details {
+        text.extend_from_slice(details(entry).as_bytes());
+        text.push(b' ');
+    }
+    text.extend_from_slice(&entry.bytes());
+    if look.is_raw {
         return Bytes::from(text);
     }
     let kind = if entry.stream == "stderr" {
@@ -96,6 +112,62 @@ fn line(entry: &LogEntry, tty: bool, with_time: bool) -> Bytes {
         StreamKind::Stdout
     };
     let mut framed = Vec::with_capacity(text.len() + stream::HEADER_BYTES);
-    stream::encode(kind, text.as_bytes(), &mut framed);
+    stream::encode(kind, &text, &mut framed);
     framed.into()
+}
+
+/// What the log options say of the container: `name=value,name=value`, each escaped as in a query.
+fn details(entry: &LogEntry) -> String {
+    let pairs = entry.attrs.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect();
+    pairs.join(",")
+}
+
+/// Go's `url.QueryEscape`.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte))
+            }
+            b' ' => escaped.push('+'),
+            other => {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "%{other:02X}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn details_come_after_the_time_and_before_the_text() {
+        let entry = LogEntry {
+            log: "x\n".to_owned(),
+            stream: "stdout".to_owned(),
+            attrs: BTreeMap::from([
+                ("a b".to_owned(), "1/2".to_owned()),
+                ("c".to_owned(), String::new()),
+            ]),
+            time: "2026-01-02T03:04:05.000000006Z".to_owned(),
+            raw: String::new(),
+        };
+        let look = Look {
+            is_raw: true,
+            with_time: true,
+            with_details: true,
+        };
+        assert_eq!(
+            line(&entry, look),
+            "2026-01-02T03:04:05.000000006Z a+b=1%2F2,c= x\n"
+        );
+    }
 }

@@ -19,6 +19,7 @@ use crate::transport::launcher::Launcher;
 use actix::Actor;
 use protocol::Principal;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Name of the fact that identifies this installation.
 const INSTALLATION: &str = "installation";
@@ -88,6 +89,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         settings: Arc::clone(&settings),
         recording: tokio::sync::Mutex::default(),
         reconciled: tokio::sync::watch::channel(false).0,
+        is_pruning: AtomicBool::new(false),
     };
     let containers = Containers(Arc::new(deps));
     let builder = Builder::new(containers.clone(), images.clone(), Arc::clone(&settings));

@@ -34,9 +34,55 @@ pub fn ram_in_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads a size in bytes; units are powers of 1000, whichever way they are written (log options).
+///
+/// # Errors
+/// dockerd's words.
+pub fn human_bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("invalid size: '{text}'");
+    let end = text
+        .rfind(|c: char| c.is_ascii_digit() || c == '.')
+        .ok_or_else(bad)?
+        + 1;
+    let (number, unit) = text.split_at(end);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let thousands = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        "p" | "pb" | "pib" => 5,
+        _ => return Err(bad()),
+    };
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    let bytes = number * 1000_f64.powi(thousands);
+    // Above 2^53 a fraction of a byte has no meaning left; below it the cast is exact but for the fraction.
+    if bytes.is_finite() && (0.0..9e15).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(bad())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_of_logs_are_powers_of_1000() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("10k", 10_000),
+            ("1.5m", 1_500_000),
+            ("2 GiB", 2_000_000_000),
+        ] {
+            assert_eq!(human_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "x", "1x", "-1", "1..5"] {
+            assert_eq!(human_bytes(text), Err(format!("invalid size: '{text}'")));
+        }
+    }
 
     #[test]
     fn units_are_powers_of_1024() {

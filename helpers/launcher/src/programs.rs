@@ -1,8 +1,8 @@
 //! The programs that the launcher starts: where they lie, and what exactly each inherits.
 //!
 //! A helper: descriptor 0 its policy, 1 and 2 the log, 3 the daemon, 4 its audit log. The daemon: 0 the launcher,
-//! 1 the API socket, 2 the log. Each has an empty environment, `/` as directory, and a process group of its own, so that
-//! an interrupt from a terminal reaches the launcher alone.
+//! 1 the API socket, 2 the log. Each has an empty environment (but for whom the daemon trusts), `/` as directory, and a process
+//! group of its own, so that an interrupt from a terminal reaches the launcher alone.
 
 use crate::accounts::Account;
 use crate::config::Config;
@@ -27,6 +27,10 @@ use std::process::{Command, Stdio};
 
 /// The environment variable that names the directory of the programs.
 const DIRECTORY_VARIABLE: &str = "CELLBLOCK_LIBEXEC";
+
+/// The environment variables that name the authorities which vouch for registries, as OpenSSL and dockerd read them. The daemon
+/// gets them; no helper does.
+const AUTHORITY_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Starts helpers and daemons of one installation.
 #[derive(Debug)]
@@ -111,6 +115,9 @@ impl<'a> Programs<'a> {
     pub fn start_daemon(&self) -> Result<(Pid, Control)> {
         let (control, daemons_end) = Control::pair()?;
         let mut command = command(&self.daemon_program)?;
+        for name in AUTHORITY_VARIABLES {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
         // Standard input and output, because those are the numbers that a process can take over without unsafe code.
         command
             .args(&self.daemon_arguments)

@@ -131,8 +131,16 @@ impl BuildError {
 
 impl From<EntryError> for BuildError {
     fn from(error: EntryError) -> Self {
-        // dockerd answers 500 for damaged archives.
-        BuildError::Failed(Failure::System(error.to_string()))
+        // dockerd answers 500 for damaged archives; what the client sent wrong is none of the daemon's faults.
+        let text = error.to_string();
+        BuildError::Failed(match error {
+            EntryError::Read(_) => Failure::System(text),
+            EntryError::InvalidHeader
+            | EntryError::UnexpectedEof
+            | EntryError::FieldTooLong
+            | EntryError::Name(_)
+            | EntryError::Unsupported(..) => Failure::Invalid(text),
+        })
     }
 }
 

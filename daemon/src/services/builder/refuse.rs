@@ -45,11 +45,11 @@ pub(super) fn check(query: &BuildQuery) -> Result<(), BuildError> {
 /// The names that the result will get, each once.
 ///
 /// # Errors
-/// In dockerd's words; it answers 500 for these.
+/// In dockerd's words; it answers 500 for what is the client's mistake.
 pub(super) fn names(tags: &[String]) -> Result<Vec<Reference>, BuildError> {
     let mut names: Vec<Reference> = Vec::new();
     for tag in tags {
-        let wrong = |text: String| BuildError::from(Failure::System(text));
+        let wrong = |text: String| BuildError::from(Failure::Invalid(text));
         let name = Reference::parse(tag).map_err(|bad| wrong(bad.to_string()))?;
         if name.digest().is_some() {
             return Err(wrong("build tag cannot contain a digest".to_owned()));

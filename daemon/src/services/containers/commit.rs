@@ -1,8 +1,10 @@
 //! `docker commit`: what a container changed becomes a layer, and what it runs the configuration of a new image.
 
 use super::create::merge;
-use super::state::{Container, Phase};
-use super::verbs::Containers;
+use super::messages::Found;
+use super::pause;
+use super::state::Container;
+use super::verbs::{Containers, to_the_end};
 use crate::services::images::changes::apply_changes;
 use crate::services::images::{Base, Spool};
 use crate::services::{Failure, clock};
@@ -11,6 +13,7 @@ use docker_api::error::no_such_image;
 use docker_api::image_config::{ConfigHistory, ImageConfig, ImageConfigFile};
 use docker_api::reference::Reference;
 use protocol::Principal;
+use std::sync::Arc;
 
 /// What a commit is to make.
 #[derive(Debug, Clone)]
@@ -35,7 +38,14 @@ impl Containers {
     /// # Errors
     /// `NotFound` for the container, or for its image where that was removed; `Invalid` for changes; what the helpers answer.
     pub async fn commit(&self, by: &Principal, text: &str, commit: Commit) -> Result<String, Failure> {
-        let container = self.find(by, text).await?.container;
+        let (this, by, text) = (self.clone(), by.clone(), text.to_owned());
+        // To the end: what was paused for it goes on also where the client hangs up.
+        to_the_end(async move { this.commit_now(&by, &text, commit).await }).await
+    }
+
+    async fn commit_now(&self, by: &Principal, text: &str, commit: Commit) -> Result<String, Failure> {
+        let found = self.find(by, text).await?;
+        let container = Arc::clone(&found.container);
         let parent = if container.image_id.is_empty() {
             None
         } else {
@@ -44,8 +54,12 @@ impl Containers {
         };
         let config = config(&container, &commit)?;
         let base = self.0.images.tree(by, &container.chain).await?;
-        let is_paused_for_this = commit.pause && matches!(container.phase, Phase::Running { .. });
-        let layer = self.quiet_layer(by, &container, &base, is_paused_for_this).await;
+        let is_paused_for_this = commit.pause && container.is_running() && !container.is_paused();
+        let layer = if is_paused_for_this {
+            self.quiet_layer(by, &found, &base).await
+        } else {
+            self.changed_layer(by, &container, &base).await
+        };
         base.close().await?;
         let mut chain = container.chain.clone();
         let added = match layer? {
@@ -100,20 +114,23 @@ impl Containers {
 }
 
 impl Containers {
-    /// What a container changed, with its processes stopped meanwhile where that is asked for.
+    /// What a container changed, with its processes held meanwhile.
     async fn quiet_layer(
         &self,
         by: &Principal,
-        container: &Container,
+        found: &Found,
         base: &Base,
-        is_paused_for_this: bool,
     ) -> Result<Option<Spool>, Failure> {
-        if is_paused_for_this {
-            self.pause(by, &container.id).await?;
+        match pause::pause(&self.0, by, found).await {
+            // It has ended, or somebody else holds it: it is quiet.
+            Err(Failure::Conflict(_)) => return self.changed_layer(by, &found.container, base).await,
+            other => other?,
         }
-        let layer = self.changed_layer(by, container, base).await;
-        if is_paused_for_this && let Err(error) = self.unpause(by, &container.id).await {
-            tracing::warn!(%error, container = container.id, "a committed container was not let go on");
+        let layer = self.changed_layer(by, &found.container, base).await;
+        match pause::resume(&self.0, by, &found.container).await {
+            // Somebody killed it meanwhile.
+            Err(Failure::NotFound(_)) => {}
+            other => other?,
         }
         layer
     }

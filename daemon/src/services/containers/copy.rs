@@ -1,20 +1,23 @@
 //! `docker cp`: a path's facts, a path as a tar stream, a tar stream into a directory.
 
+use super::mounting;
 use super::roots::RootGuard;
+use super::start::current;
 use super::state::Container;
-use super::verbs::Containers;
+use super::verbs::{Containers, Deps};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
 use crate::services::Failure;
 use crate::transport::TransportError;
 use crate::transport::archive::Packing;
 use docker_api::error;
 use protocol::archive::{Extract, FileKind, Owner, PathStat, Replace, Whiteouts};
-use protocol::names::RelPath;
+use protocol::names::{MountName, RelPath};
 use protocol::{ErrorCode, Principal};
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::sync::OwnedMutexGuard;
 
-/// A container's tree, mounted for as long as this lives.
+/// A container's tree, mounted for as long as this lives: for a container that does not run, with its binds and volumes.
 #[derive(Debug)]
 pub struct Tree {
     containers: Containers,
@@ -22,7 +25,44 @@ pub struct Tree {
     container: Arc<Container>,
     /// As the client named it, for messages.
     named: String,
+    at: MountName,
+    held: Option<Held>,
+}
+
+/// What is given up when a tree is not needed any more.
+#[derive(Debug)]
+struct Held {
     root: RootGuard,
+    /// The container's lock, where binds and volumes were mounted for this tree: a start waits until they are gone.
+    lock: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let (deps, by, container) = (
+            Arc::clone(&self.containers.0),
+            self.by.clone(),
+            Arc::clone(&self.container),
+        );
+        // Outside the runtime (the daemon is ending) the next start cleans up.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { give_up(&deps, &by, &container, held).await });
+        }
+    }
+}
+
+async fn give_up(deps: &Deps, by: &Principal, container: &Container, held: Held) {
+    let Held { root, lock } = held;
+    // What lies below the root goes with it.
+    let mut done = root.release().await;
+    if lock.is_some() {
+        done = mounting::leave_all(deps, by, container).await.and(done);
+    }
+    if let Err(error) = done {
+        tracing::warn!(%error, container = container.id, "a container's tree was not unmounted");
+    }
+    drop(lock);
 }
 
 impl Containers {
@@ -31,15 +71,30 @@ impl Containers {
     /// # Errors
     /// `NotFound`, or what the mount helper answers.
     pub async fn tree(&self, by: &Principal, text: &str) -> Result<Tree, Failure> {
-        let container = self.find(by, text).await?.container;
+        let found = self.find(by, text).await?;
+        let mut container = found.container;
+        let mut lock = None;
+        if !container.is_running() && !container.mounts.is_empty() {
+            lock = Some(found.lock.lock_owned().await);
+            container = current(&self.0, &container.id).await?;
+            if container.is_running() {
+                lock = None;
+            }
+        }
         let root = self.root(by, &container).await?;
-        Ok(Tree {
+        let is_alone = lock.is_some();
+        let tree = Tree {
             containers: self.clone(),
             by: by.clone(),
             container,
             named: text.to_owned(),
-            root,
-        })
+            at: root.mount_name(),
+            held: Some(Held { root, lock }),
+        };
+        if is_alone {
+            mounting::mount_to_copy(&self.0, by, &tree.at, &tree.container).await?;
+        }
+        Ok(tree)
     }
 }
 
@@ -95,7 +150,7 @@ impl Tree {
 
     async fn stat_beneath(&self, at: RelPath, path: &str) -> Result<PathStat, Failure> {
         let archive = &self.containers.0.helpers.archive;
-        let stat = archive.stat(&self.by, self.root.mount_name(), at).await;
+        let stat = archive.stat(&self.by, self.at.clone(), at).await;
         stat.map_err(|error| self.missing(path, error))
     }
 
@@ -118,7 +173,7 @@ impl Tree {
             .0
             .helpers
             .archive
-            .pack(&self.by, self.root.mount_name(), from, name)
+            .pack(&self.by, self.at.clone(), from, name)
             .await?)
     }
 
@@ -146,7 +201,7 @@ impl Tree {
             return Err(Failure::Invalid(error::ARCHIVE_READ_ONLY.to_owned()));
         }
         let extract = Extract {
-            root: self.root.mount_name(),
+            root: self.at.clone(),
             path,
             whiteouts: Whiteouts::Plain,
             replace,
@@ -176,7 +231,7 @@ impl Tree {
         if wanted == CopyOwner::Archive || user.is_empty() {
             return Ok(Owner::FromArchive);
         }
-        let account = super::user::find(&self.containers.0, &self.by, &self.root, user, &[]).await?;
+        let account = super::user::find(&self.containers.0, &self.by, &self.at, user, &[]).await?;
         Ok(Owner::Fixed {
             uid: account.uid,
             gid: account.gid,

@@ -172,7 +172,7 @@ async fn account_of(
         &spec.user
     };
     let groups = container.host_config.group_add.clone().unwrap_or_default();
-    user::find(deps, by, root, who, &groups).await
+    user::find(deps, by, &root.mount_name(), who, &groups).await
 }
 
 fn cut(side: u32) -> u16 {

@@ -1,9 +1,12 @@
 //! Old links on the default bridge (`--link name:alias`): lines in the hosts file and variables of the environment.
 
 use super::messages::Find;
-use super::state::Container;
-use super::verbs::Deps;
+use super::start::current;
+use super::state::{Container, Event};
+use super::verbs::{Containers, Deps};
 use crate::services::Failure;
+use docker_api::error;
+use protocol::Principal;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,6 +25,54 @@ pub(super) fn parts(link: &str) -> (&str, &str) {
     // Inspect shows them so, and what it shows can be sent again.
     let alias = alias.rsplit('/').next().unwrap_or(alias);
     (name.trim_start_matches('/'), alias.trim_start_matches('/'))
+}
+
+impl Containers {
+    /// The id of the container that another one knows by an alias.
+    ///
+    /// # Errors
+    /// `NotFound` in dockerd's words.
+    pub async fn linked(&self, by: &Principal, parent: &str, alias: &str) -> Result<String, Failure> {
+        let gone = || Failure::NotFound(error::no_such_container(&format!("{parent}/{alias}")));
+        let parent = self.find(by, parent).await.map_err(|_| gone())?.container;
+        let name = linked_name(&parent, alias).ok_or_else(gone)?;
+        Ok(target(&self.0, by.tenant.as_str(), name).await?.id.clone())
+    }
+
+    /// Takes a link away. What a container that runs wrote down of it at its start stays until its next one.
+    ///
+    /// # Errors
+    /// `NotFound` in dockerd's words.
+    pub async fn unlink(&self, by: &Principal, parent: &str, alias: &str) -> Result<(), Failure> {
+        self.linked(by, parent, alias).await?;
+        let found = self.find(by, parent).await?;
+        let _changing = found.lock.lock().await;
+        let parent = current(&self.0, &found.container.id).await?;
+        let mut host = parent.host_config.clone();
+        if let Some(links) = &mut host.links {
+            links.retain(|link| parts(link).1 != alias);
+        }
+        self.0.change(&parent.id, Event::Updated(Box::new(host))).await?;
+        Ok(())
+    }
+}
+
+fn linked_name<'a>(parent: &'a Container, alias: &str) -> Option<&'a str> {
+    let mut links = parent.host_config.links.iter().flatten().map(|link| parts(link));
+    links.find(|(_, own)| *own == alias).map(|(name, _)| name)
+}
+
+/// Under which names other containers know a container: `/other/alias`.
+#[must_use]
+pub fn names_by_links(container: &Container, others: &[Arc<Container>]) -> Vec<String> {
+    let is_it = |name: &str| name == container.name || container.id.starts_with(name);
+    let mut names = Vec::new();
+    for other in others.iter().filter(|other| other.tenant == container.tenant) {
+        let links = other.host_config.links.iter().flatten().map(|link| parts(link));
+        let aliases = links.filter(|(name, _)| is_it(name));
+        names.extend(aliases.map(|(_, alias)| format!("/{}/{alias}", other.name)));
+    }
+    names
 }
 
 /// Finds what a new container is linked to.

@@ -174,7 +174,7 @@ pub(super) async fn mount_all(
                 "\"/dev\" cannot be mounted over: open /dev/null: no such file or directory",
             ));
         }
-        let request = request(deps, by, root, container, plan).await?;
+        let request = request(deps, by, &root.mount_name(), container, plan).await?;
         let made = deps.helpers.mount.make(by, request).await;
         made.map_err(|error| not_mounted(plan, error))?;
         if let Some(name) = plan.volume() {
@@ -187,6 +187,27 @@ pub(super) async fn mount_all(
             ];
             tell(deps, "mount", name, &attributes);
         }
+    }
+    Ok(())
+}
+
+/// Mounts the binds and volumes of a container that does not run, for `docker cp`. Memory file systems hold nothing then.
+///
+/// # Errors
+/// What the mount helper answers, in dockerd's words.
+pub(super) async fn mount_to_copy(
+    deps: &Deps,
+    by: &Principal,
+    root: &MountName,
+    container: &Container,
+) -> Result<(), Failure> {
+    for plan in &container.mounts {
+        if matches!(plan.source, MountSource::Tmpfs { .. }) || plan.destination == "/dev" {
+            continue;
+        }
+        let request = request(deps, by, root, container, plan).await?;
+        let made = deps.helpers.mount.make(by, request).await;
+        made.map_err(|error| not_mounted(plan, error))?;
     }
     Ok(())
 }
@@ -221,12 +242,12 @@ fn tell(deps: &Deps, action: &str, volume: &str, attributes: &[(&str, String)]) 
 async fn request(
     deps: &Deps,
     by: &Principal,
-    root: &RootGuard,
+    root: &MountName,
     container: &Container,
     plan: &MountPlan,
 ) -> Result<Request, Failure> {
     let (at, target) = (
-        root.mount_name(),
+        root.clone(),
         RelPath::new(plan.destination.trim_start_matches('/'))?,
     );
     let (source, access) = match &plan.source {

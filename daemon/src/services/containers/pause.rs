@@ -37,12 +37,23 @@ impl Containers {
     }
 }
 
-async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<(), Failure> {
+/// Holds every process of a container.
+///
+/// # Errors
+/// `Conflict` where it does not run or is held already; what the jail helper answers.
+pub(super) async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<(), Failure> {
     let _changing = found.lock.lock().await;
     let container = current(deps, &found.container.id).await?;
     judge(Ask::Pause, &container, &container.name)?;
     let context = format!("cannot pause container {}", container.id);
     let paused = deps.helpers.jail.pause(by, naming::jail(&container.id)?).await;
+    if paused.as_ref().is_err_and(|error| error.is_not_found()) {
+        // It has ended a moment ago, which is told by itself.
+        return Err(Failure::Conflict(format!(
+            "container {} is not running",
+            container.id
+        )));
+    }
     paused.map_err(|error| Failure::from(error).within(&context))?;
     let paused = deps.change(&container.id, Event::Paused).await?;
     deps.tell(&paused, "pause", &[]);
@@ -52,13 +63,9 @@ async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<(), Failure
 /// Lets processes that are held go on.
 ///
 /// # Errors
-/// What the jail helper answers.
+/// What the jail helper answers: `NotFound` where the processes are no more.
 pub(super) async fn resume(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
-    match deps.helpers.jail.resume(by, naming::jail(&container.id)?).await {
-        // Nothing is held any more: it has ended, which is told by itself.
-        Err(error) if error.is_not_found() => return Ok(()),
-        other => other?,
-    }
+    deps.helpers.jail.resume(by, naming::jail(&container.id)?).await?;
     match deps.change(&container.id, Event::Resumed).await {
         Ok(resumed) => deps.tell(&resumed, "unpause", &[]),
         // It has ended since, by the signal that it was resumed for.

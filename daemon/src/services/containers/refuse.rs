@@ -106,38 +106,7 @@ pub(super) fn check_restart_policy(host: &HostConfig) -> Result<(), Failure> {
 
 fn check_policies(host: &HostConfig) -> Result<(), Failure> {
     check_restart_policy(host)?;
-    match host.log_config.kind.as_str() {
-        "" | "json-file" => {}
-        known @ ("local" | "none" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk"
-        | "gcplogs" | "etwlogs") => return unsupported(&format!("log driver {known}")),
-        other => {
-            let text = format!("error looking up logging plugin {other}: plugin \"{other}\" not found");
-            return Err(invalid(text));
-        }
-    }
-    match host.log_config.config.iter().flatten().next() {
-        None => {}
-        Some((known, _))
-            if matches!(
-                known.as_str(),
-                "max-file"
-                    | "max-size"
-                    | "compress"
-                    | "labels"
-                    | "labels-regex"
-                    | "env"
-                    | "env-regex"
-                    | "tag"
-            ) =>
-        {
-            return unsupported(&format!("log option {known}"));
-        }
-        Some((other, _)) => {
-            return Err(invalid(format!(
-                "unknown log opt '{other}' for json-file log driver"
-            )));
-        }
-    }
+    super::logging::check(&host.log_config)?;
     match host.runtime.as_str() {
         "" | RUNTIME => Ok(()),
         other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),

@@ -9,7 +9,6 @@ use super::roots::RootGuard;
 use super::state::{Container, Event, Starter};
 use super::verbs::Deps;
 use super::{endpoint, files, finish, limits, links, mounting, process, user};
-use crate::services::processes::logs::LogWriter;
 use crate::services::processes::messages::HubOf;
 use crate::services::processes::{Ended, Run, Stdio, launch};
 use crate::services::{Failure, naming};
@@ -124,7 +123,7 @@ async fn run_in(
     let id = &container.id;
     files::write(deps, by, root, container).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
-    let account = user::find(deps, by, root, &container.config.user, &groups).await?;
+    let account = user::find(deps, by, &root.mount_name(), &container.config.user, &groups).await?;
     mount(deps, by, root, container).await?;
     let jid = deps
         .helpers
@@ -165,10 +164,10 @@ async fn run_in(
         terminal: container.config.tty.then(|| hub.size().unwrap_or(asked)),
     };
     let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
-    let log = LogWriter::open(&deps.log_path(id)).map_err(|e| Failure::System(e.to_string()))?;
+    let log = deps.open_log(container)?;
     let run = Run {
         hub,
-        log: Some(log),
+        log,
         keep_as: Some(keep_key(id)),
         exec: None,
     };

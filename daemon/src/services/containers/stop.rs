@@ -2,6 +2,7 @@
 
 use super::judge::{Ask, judge};
 use super::messages::{Found, Watch};
+use super::start::current;
 use super::state::{Container, Event, Phase};
 use super::verbs::Deps;
 use crate::kernel::limits::{KILL_DEADLINE, STOP_DEADLINE};
@@ -110,18 +111,14 @@ pub(super) fn parse_signal(text: &str) -> Option<Signal> {
 
 /// Sends a signal to a container whose lock is not needed: to its first process, or to what is going to start it again. Processes
 /// that are held go on where the signal means their end.
-async fn send(
-    deps: &Deps,
-    by: &Principal,
-    container: &Container,
-    signal: u8,
-    end: Option<Why>,
-) -> Result<(), Failure> {
-    let id = &container.id;
-    if let Some(why) = end {
-        let (by_hand, keep) = (why != Why::Shutdown, why == Why::Restart);
-        deps.change(id, Event::EndWanted { by_hand, keep }).await?;
-    }
+async fn send(deps: &Deps, by: &Principal, id: &str, signal: u8, end: Option<Why>) -> Result<(), Failure> {
+    let container = match end {
+        Some(why) => {
+            let (by_hand, keep) = (why != Why::Shutdown, why == Why::Restart);
+            deps.change(id, Event::EndWanted { by_hand, keep }).await?
+        }
+        None => current(deps, id).await?,
+    };
     if container.phase == Phase::Restarting {
         return match deps.change(id, Event::RestartCancelled).await {
             // It was started at this very moment, and is stopped like any other.
@@ -131,9 +128,13 @@ async fn send(
     }
     deps.helpers_signal(by, id, signal).await?;
     if end.is_some() && container.is_paused() {
-        super::pause::resume(deps, by, container).await?;
+        match super::pause::resume(deps, by, &container).await {
+            // Nothing is held any more: it has ended, which is told by itself.
+            Err(Failure::NotFound(_)) => {}
+            other => other?,
+        }
     }
-    deps.tell(container, "kill", &[("signal", signal.to_string())]);
+    deps.tell(&container, "kill", &[("signal", signal.to_string())]);
     Ok(())
 }
 
@@ -160,7 +161,7 @@ pub(super) async fn kill(deps: &Deps, by: &Principal, found: &Found, signal: &st
     judge(Ask::Kill, container, &container.name)?;
     let number = signal.number(deps.host_os());
     let end = is_end(container, number, deps.host_os()).then_some(Why::Stop);
-    send(deps, by, container, number, end).await?;
+    send(deps, by, &container.id, number, end).await?;
     if number == 9 {
         // dockerd's kill returns when the container has ended.
         wait_until_over(deps, container, KILL_DEADLINE).await?;
@@ -190,7 +191,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         Failure::System(docker_api::error::cannot_stop(&container.name, &text))
     })?;
     let number = signal.number(deps.host_os());
-    send(deps, by, &container, number, Some(how.why)).await?;
+    send(deps, by, &container.id, number, Some(how.why)).await?;
     let timeout_s = how.timeout_s.or(container.config.stop_timeout);
     let ended = match timeout_s.map(u64::try_from) {
         None => wait_until_over(deps, &container, STOP_DEADLINE).await,
@@ -201,7 +202,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         }
     };
     if ended.is_err() {
-        send(deps, by, &container, 9, Some(how.why)).await?;
+        send(deps, by, &container.id, 9, Some(how.why)).await?;
         wait_until_over(deps, &container, KILL_DEADLINE).await?;
     }
     deps.tell(&container, "stop", &[]);

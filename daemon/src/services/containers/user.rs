@@ -2,12 +2,11 @@
 //!
 //! Those files are the container's, so they are read by the archive helper beneath its root and parsed here, unprivileged.
 
-use super::roots::RootGuard;
 use super::verbs::Deps;
 use crate::kernel::limits::ACCOUNT_FILE_BYTES_MAX;
 use crate::services::Failure;
 use protocol::Principal;
-use protocol::names::RelPath;
+use protocol::names::{MountName, RelPath};
 
 /// A user as the kernel knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub(super) struct Account {
 pub(super) async fn find(
     deps: &Deps,
     by: &Principal,
-    root: &RootGuard,
+    root: &MountName,
     wanted: &str,
     extra_groups: &[String],
 ) -> Result<Account, Failure> {
@@ -34,7 +33,7 @@ pub(super) async fn find(
         let bytes = deps
             .helpers
             .archive
-            .read(by, root.mount_name(), RelPath::new(path)?, ACCOUNT_FILE_BYTES_MAX)
+            .read(by, root.clone(), RelPath::new(path)?, ACCOUNT_FILE_BYTES_MAX)
             .await?;
         Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };

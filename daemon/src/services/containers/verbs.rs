@@ -7,12 +7,12 @@ use super::judge::{Ask, judge};
 use super::messages::{All, Change, ChangeError, Find, Found, Watch};
 use super::roots::{RootGuard, Roots};
 use super::state::{Container, Event, MountPlan, Starter};
-use super::{connect, create, endpoint, finish, remove, restart, start, stop};
+use super::{connect, create, endpoint, finish, logging, remove, restart, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
 use crate::services::images::Images;
 use crate::services::networks::Networks;
-use crate::services::processes::logs::LogWriter;
+use crate::services::processes::logs::{LogPlan, LogWriter};
 use crate::services::processes::messages::{ExecsOf, HubOf};
 use crate::services::processes::{Hub, Kept, Processes, Run};
 use crate::services::volumes::Volumes;
@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
 const EXIT_CODE_UNKNOWN: i64 = 255;
@@ -62,6 +63,8 @@ pub struct Deps {
     pub recording: tokio::sync::Mutex<()>,
     /// Whether what an earlier daemon left has been dealt with: until then nothing is started by a policy.
     pub reconciled: tokio::sync::watch::Sender<bool>,
+    /// Whether ended containers are being removed: one such request at a time.
+    pub is_pruning: AtomicBool,
 }
 
 impl Deps {
@@ -138,9 +141,12 @@ impl Deps {
         self.settings.state_dir.join("containers").join(id)
     }
 
-    /// A container's log file.
-    pub(super) fn log_path(&self, id: &str) -> PathBuf {
-        self.directory(id).join(format!("{id}-json.log"))
+    /// Opens a container's log, if its driver keeps one.
+    pub(super) fn open_log(&self, container: &Container) -> Result<Option<LogWriter>, Failure> {
+        logging::plan(&self.directory(&container.id), container)?
+            .map(LogWriter::open)
+            .transpose()
+            .map_err(|e| Failure::System(e.to_string()))
     }
 }
 
@@ -362,10 +368,25 @@ impl Containers {
             .await?)
     }
 
-    /// A container's log file.
+    /// Where a container's log is.
+    ///
+    /// # Errors
+    /// `Unsupported` where its driver keeps none; `System` for options by which it could not have started.
+    pub fn log(&self, container: &Container) -> Result<LogPlan, Failure> {
+        logging::check_readable(container)?;
+        let plan = logging::plan(&self.0.directory(&container.id), container)?;
+        plan.ok_or_else(|| Failure::Unsupported(docker_api::error::LOG_NOT_READABLE.to_owned()))
+    }
+
+    /// A container's log file, as inspect shows it: only that of the driver `json-file` is for others to read.
     #[must_use]
-    pub fn log_path(&self, id: &str) -> PathBuf {
-        self.0.log_path(id)
+    pub fn log_path(&self, container: &Container) -> PathBuf {
+        if container.host_config.log_config.kind != "json-file" {
+            return PathBuf::new();
+        }
+        self.0
+            .directory(&container.id)
+            .join(format!("{}-json.log", container.id))
     }
 
     /// Completes when a container does not run, for followers of its log.
@@ -451,12 +472,11 @@ impl Containers {
         }
         let root = deps.roots.acquire(by, container).await?;
         deps.roots.keep(root).await;
-        let log =
-            LogWriter::open(&deps.log_path(&container.id)).map_err(|e| Failure::System(e.to_string()))?;
+        let log = deps.open_log(container)?;
         let hub = self.hub(&container.id).await?;
         let run = Run {
             hub,
-            log: Some(log),
+            log,
             keep_as: Some(start::keep_key(&container.id)),
             exec: None,
         };

@@ -309,9 +309,7 @@ impl Volumes {
     /// `Invalid` for a bad filter, `Conflict` while another prune runs.
     pub async fn prune(&self, by: &Principal, mut filters: Filters) -> Result<Pruned, Failure> {
         if self.is_pruning.swap(true, Ordering::AcqRel) {
-            return Err(Failure::Conflict(
-                "a prune operation is already running".to_owned(),
-            ));
+            return Err(Failure::Conflict(docker_api::error::PRUNE_RUNNING.to_owned()));
         }
         let pruned = async {
             if !prunes_all(&filters)? {
