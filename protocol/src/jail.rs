@@ -6,8 +6,8 @@
 use crate::codec::{Decode, Encode};
 use crate::limits::{
     ARGUMENT_BLOCK_BYTES_MAX, ARGUMENTS_MAX, CAPABILITIES_MAX, COMMAND_LINE_BYTES_MAX, COUNTERS_MAX,
-    CPU_LIST_BYTES_MAX, GROUPS_MAX, INTERFACES_SHOWN_MAX, LIST_ITEMS_MAX, PATH_BYTES_MAX, PROCESSES_MAX,
-    RLIMITS_MAX, SYSCTLS_MAX, THROTTLES_MAX,
+    CPU_LIST_BYTES_MAX, DEVICES_MAX, GROUPS_MAX, INTERFACES_SHOWN_MAX, LIST_ITEMS_MAX, PATH_BYTES_MAX,
+    PROCESSES_MAX, RLIMITS_MAX, SYSCTLS_MAX, THROTTLES_MAX,
 };
 use crate::names::{Bounded, HostName, JailName, Label, MountName, Text};
 
@@ -102,6 +102,67 @@ pub struct JailSpec {
     pub shm_bytes: u64,
     /// Kernel settings of the jail's own namespaces (Linux; FreeBSD refuses any).
     pub sysctls: Bounded<Sysctl, SYSCTLS_MAX>,
+    /// What its walls leave open.
+    pub openings: Openings,
+}
+
+/// What a jail's walls leave open (Linux; FreeBSD refuses any).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Openings {
+    /// Whose processes it sees.
+    pub processes: Space,
+    /// Whether its host name is the host's own.
+    pub shares_host_name: bool,
+    /// The jail whose network it shares; its own `network` is [`Network::Host`] then, which it does not get.
+    pub network_of: Option<JailName>,
+    /// Devices of the host that are shown in it.
+    pub devices: Bounded<Device, DEVICES_MAX>,
+    /// Further devices that its programs may make and use.
+    pub device_rules: Bounded<DeviceRule, DEVICES_MAX>,
+}
+
+/// Whose something is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Space {
+    /// The jail's own.
+    #[default]
+    Own,
+    /// The host's.
+    Host,
+    /// Another jail's, which must run.
+    Of(JailName),
+}
+
+/// A device node in a jail.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Device {
+    /// Its path inside, absolute.
+    pub path: Text<PATH_BYTES_MAX>,
+    /// Which device, with both numbers given.
+    pub rule: DeviceRule,
+    /// Permission bits, owner and group, as on the host.
+    pub mode: u16,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// What may be done with devices.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct DeviceRule {
+    /// A block device, or a character device.
+    pub is_block: bool,
+    /// Major number; none is any.
+    pub major: Option<u32>,
+    /// Minor number; none is any.
+    pub minor: Option<u32>,
+    /// Whether it may be read.
+    pub read: bool,
+    /// Whether it may be written.
+    pub write: bool,
+    /// Whether nodes of it may be made.
+    pub make: bool,
 }
 
 /// A kernel setting.
@@ -131,6 +192,8 @@ pub struct Limits {
     pub cpu_period_us: u64,
     /// Relative weight of processor time, 2 to 262144, 1024 being Docker's default; [`UNLIMITED`] leaves it.
     pub cpu_shares: u64,
+    /// How gladly memory is swapped out, 0 to 100; [`UNLIMITED`] leaves it (Linux's version 1 control groups only).
+    pub swappiness: u64,
     /// Processes and threads.
     pub processes: u64,
     /// Relative weight of block devices, 10 to 1000; [`UNLIMITED`] leaves it.
@@ -152,6 +215,7 @@ impl Default for Limits {
             cpu_quota_us: UNLIMITED,
             cpu_period_us: Self::CPU_PERIOD_US,
             cpu_shares: UNLIMITED,
+            swappiness: UNLIMITED,
             processes: UNLIMITED,
             block_weight: UNLIMITED,
             cpus: Text::cut(""),

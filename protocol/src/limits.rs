@@ -83,3 +83,6 @@ pub const COUNTERS_MAX: usize = 96;
 
 /// Interfaces in one answer: one for each network a container joins.
 pub const INTERFACES_SHOWN_MAX: usize = 32;
+
+/// Devices of the host, and rules about them, of one jail; people name one or two.
+pub const DEVICES_MAX: usize = 32;

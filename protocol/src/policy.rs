@@ -59,6 +59,10 @@ pub struct JailPolicy {
     pub record_dir: HostPath,
     /// Whether a jail may share the host's network.
     pub allow_host_network: bool,
+    /// Linux: whether a jail may see the host's processes and have its name.
+    pub allow_host_processes: bool,
+    /// Linux: whether a jail may have devices of the host.
+    pub allow_host_devices: bool,
     /// Linux capabilities that a container may be given, as a bit mask by capability number.
     pub capability_mask: u64,
     /// FreeBSD: the number of the private devfs ruleset.

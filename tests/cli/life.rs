@@ -178,3 +178,77 @@ fn health_is_checked_and_shown() {
     });
     docker.ok("rm -f li-7");
 }
+
+#[test]
+fn a_container_that_runs_is_held_while_it_is_committed() {
+    let docker = docker!();
+    docker.ok("run -d --name li-commit base sh -c 'echo kept > /kept; while :; do sleep 0.1; done'");
+    docker.ok("exec li-commit sh -c 'while [ ! -e /kept ]; do sleep 0.1; done'");
+    let since = docker.ok("exec li-commit date +%s");
+    docker.ok("commit li-commit li-committed");
+    assert_eq!(state(&docker, "li-commit")["Status"], "running");
+    let events = docker.ok(&format!(
+        "events --since {since} --until 0s --filter container=li-commit --format {{{{.Action}}}}"
+    ));
+    let told: Vec<&str> = events
+        .lines()
+        .filter(|action| !action.starts_with("exec"))
+        .collect();
+    assert_eq!(told, ["pause", "unpause", "commit"]);
+    assert_eq!(docker.ok("run --rm li-committed cat /kept"), "kept");
+    docker.ok("rm -f li-commit");
+    docker.ok("rmi li-committed");
+}
+
+#[test]
+fn prune_removes_what_does_not_run_and_is_chosen() {
+    let docker = docker!();
+    for (name, command) in [("li-p1", "true"), ("li-p2", "true"), ("li-p3", "sleep 600")] {
+        docker.ok(&format!(
+            "run -d --name {name} -l prune-test={name} base {command}"
+        ));
+    }
+    docker.ok("wait li-p1 li-p2");
+    let pruned = docker.ok("container prune -f --filter label=prune-test=li-p1");
+    assert!(pruned.contains("Total reclaimed space"), "{pruned}");
+    docker.ok("container prune -f --filter label=prune-test=li-p3");
+    let left = docker.ok("ps -a --filter label=prune-test --format {{.Names}}");
+    assert_eq!(left, "li-p3\nli-p2");
+    let error = docker.fails(1, "container prune -f --filter nope=1");
+    assert!(error.contains("invalid filter 'nope'"), "{error}");
+    docker.ok("rm -f li-p2 li-p3");
+}
+
+#[test]
+fn a_link_is_a_name_that_can_be_taken_away() {
+    let docker = docker!();
+    docker.ok("run -d --name li-l1 base sleep 600");
+    docker.ok("run -d --name li-l2 --link li-l1:db base sleep 600");
+    let names = || docker.ok("ps --filter name=li-l1 --format {{.Names}}");
+    assert_eq!(names(), "li-l1,li-l2/db");
+    docker.ok("rm --link li-l2/db");
+    assert_eq!(names(), "li-l1");
+    assert_eq!(inspect(&docker, "li-l2", ".HostConfig.Links"), "[]");
+    let error = docker.fails(1, "rm --link li-l2/db");
+    assert!(error.contains("No such container"), "{error}");
+    docker.ok("rm -f li-l1 li-l2");
+}
+
+#[test]
+fn a_stopped_containers_volumes_are_where_they_belong() {
+    let docker = docker!();
+    docker.ok("run --name li-v1 -v li-vol:/data base sh -c 'echo inside > /data/f'");
+    let (code, archive, _) = docker.bytes("cp li-v1:/data/f -", b"");
+    assert_eq!(code, 0);
+    assert!(archive.windows(7).any(|part| part == b"inside\n"));
+    let folder = std::env::temp_dir().join(format!("li-v1-{}", std::process::id()));
+    std::fs::write(&folder, "from outside\n").unwrap();
+    docker.ok(&format!("cp {} li-v1:/data/g", folder.display()));
+    std::fs::remove_file(&folder).unwrap();
+    assert_eq!(
+        docker.ok("run --rm -v li-vol:/data base cat /data/f /data/g"),
+        "inside\nfrom outside"
+    );
+    docker.ok("rm li-v1");
+    docker.ok("volume rm li-vol");
+}

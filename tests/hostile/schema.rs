@@ -78,7 +78,7 @@ impl Wrong {
     }
 
     #[track_caller]
-    fn is_nothing(self) {
+    fn assert_none(self) {
         assert!(self.0.is_empty(), "\n{}\n", self.0.join("\n"));
     }
 }
@@ -103,7 +103,7 @@ fn an_object_that_is_not_there_is_404_in_dockerds_words() {
         let answer = operation.send(&target, &line, operation.good_body());
         wrong.expect(&line, &answer, status, ending);
     }
-    wrong.is_nothing();
+    wrong.assert_none();
     target.shows_no_harm();
 }
 
@@ -114,7 +114,9 @@ fn a_body_that_is_no_json_is_400_in_dockerds_words() {
     let mut wrong = Wrong::default();
     for operation in OPERATIONS.iter().filter(|operation| operation.body == Body::Json) {
         let object = object(operation, &id);
-        if operation.object == Object::Exec || operation.object == Object::Plugin {
+        // Credentials are read without a word about what is wrong with them.
+        let is_secretive = operation.path == "/auth";
+        if operation.object == Object::Exec || operation.object == Object::Plugin || is_secretive {
             continue;
         }
         let line = operation.line(object, "");
@@ -157,7 +159,7 @@ fn a_body_that_is_no_json_is_400_in_dockerds_words() {
             wrong.expect(&format!("{line} of 5 MiB"), &answer, 413, "");
         }
     }
-    wrong.is_nothing();
+    wrong.assert_none();
     target.remove("schema-body");
     target.shows_no_harm();
 }
@@ -192,7 +194,7 @@ fn a_number_that_is_none_is_400_in_gos_words() {
             }
         }
     }
-    wrong.is_nothing();
+    wrong.assert_none();
     target.remove("schema-number");
     target.shows_no_harm();
 }
@@ -211,7 +213,7 @@ fn filters_that_are_unknown_or_no_filters_are_400() {
             wrong.expect(&line, &answer, 400, "");
         }
     }
-    wrong.is_nothing();
+    wrong.assert_none();
     target.shows_no_harm();
 }
 
@@ -520,6 +522,6 @@ fn no_made_up_request_is_a_fault_of_the_daemons() {
             target.delete(&format!("{one}{id}{how}"));
         }
     }
-    wrong.is_nothing();
+    wrong.assert_none();
     target.shows_no_harm();
 }

@@ -4,7 +4,7 @@ use super::body::{JsonBody, channel, empty, json, raw_body, with_type};
 use super::error::ApiError;
 use super::hijack::{self, Streams};
 use super::params::{Params, Read};
-use super::{State, logs, stats};
+use super::{State, logs, stats, top, websocket};
 use crate::services::Failure;
 use crate::services::containers::inspect::{Surroundings, inspect};
 use crate::services::containers::list::{Query, select, summary};
@@ -17,12 +17,12 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use docker_api::containers::{
-    ContainersPruneReport, CreateRequest, CreateResponse, TopResponse, UpdateRequest, UpdateResponse,
-    WaitCondition, WaitError, WaitResponse,
+    ContainersPruneReport, CreateRequest, CreateResponse, UpdateRequest, UpdateResponse, WaitCondition,
+    WaitError, WaitResponse,
 };
 use docker_api::error;
 use protocol::Principal;
-use protocol::jail::ProcessInfo;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 type Answer = Result<Response, ApiError>;
@@ -46,8 +46,9 @@ pub(super) fn routes() -> Router<State> {
         .route("/containers/{id}/rename", post(rename))
         .route("/containers/{id}/wait", post(wait))
         .route("/containers/{id}/attach", post(attach))
+        .route("/containers/{id}/attach/ws", get(attach_by_websocket))
         .route("/containers/{id}/resize", post(resize))
-        .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/top", get(top::top))
         .route("/containers/{id}/stats", get(stats::stats))
         .route("/containers/{id}/logs", get(logs::logs))
 }
@@ -324,6 +325,39 @@ async fn attach_to(
     params: &Params,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let (streams, container) = streams(state, by, id, params).await?;
+    state.containers.attached(&container);
+    let version = hijack::version_of(&request);
+    Ok(hijack::answer(request, streams, version))
+}
+
+async fn attach_by_websocket(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Path(id): Path<String>,
+    params: Params,
+    mut request: Request,
+) -> Answer {
+    let (streams, container) = streams(&state, &by, &id, &params).await?;
+    let response = websocket::accept(request.headers())?;
+    state.containers.attached(&container);
+    let version = hijack::version_of(&request);
+    let connection = websocket::take_over(&mut request, version);
+    let streams = Streams {
+        is_raw: true,
+        ..streams
+    };
+    hijack::serve(connection, streams);
+    Ok(response)
+}
+
+/// What a client attaches to.
+async fn streams(
+    state: &State,
+    by: &Principal,
+    id: &str,
+    params: &Params,
+) -> Result<(Streams, Arc<Container>), ApiError> {
     let container = state.containers.find_to_attach(by, id).await?;
     let detach = hijack::detach_keys(params.text("detachKeys"), container.config.tty)?;
     let wanted = Wanted {
@@ -345,9 +379,7 @@ async fn attach_to(
         detach,
         past,
     };
-    state.containers.attached(&container);
-    let version = hijack::version_of(&request);
-    Ok(hijack::answer(request, streams, version))
+    Ok((streams, container))
 }
 
 async fn resize(
@@ -362,45 +394,4 @@ async fn resize(
     hub.resize(rows, columns)
         .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(empty(StatusCode::OK))
-}
-
-async fn top(
-    Shared(state): Shared<State>,
-    Extension(by): Extension<Principal>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Answer {
-    if !matches!(params.text("ps_args"), "" | "-ef") {
-        let text = "ps arguments other than -ef are not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
-    }
-    let processes = state.containers.processes(&by, &id).await?;
-    let titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"];
-    Ok(json(
-        StatusCode::OK,
-        &TopResponse {
-            titles: titles.map(str::to_owned).to_vec(),
-            processes: processes.iter().map(process_row).collect(),
-        },
-    ))
-}
-
-/// A line of `ps -ef`.
-fn process_row(process: &ProcessInfo) -> Vec<String> {
-    let started = i64::try_from(process.started_s)
-        .ok()
-        .and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
-    let (hours, minutes, seconds) = (process.cpu_s / 3600, process.cpu_s / 60 % 60, process.cpu_s % 60);
-    vec![
-        process.uid.to_string(),
-        process.pid.to_string(),
-        process.ppid.to_string(),
-        "0".to_owned(),
-        started
-            .map(|at| format!("{:02}:{:02}", at.hour(), at.minute()))
-            .unwrap_or_default(),
-        process.terminal.as_str().to_owned(),
-        format!("{hours:02}:{minutes:02}:{seconds:02}"),
-        process.command.as_str().to_owned(),
-    ]
 }

@@ -105,6 +105,15 @@ pub(super) fn answer(mut request: Request, streams: Streams, version: ApiVersion
     response
 }
 
+/// Connects a client that has a connection of another kind.
+pub(super) fn serve<C>(connection: C, streams: Streams)
+where
+    C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
+{
+    let attachment = streams.hub.attach(streams.wanted);
+    tokio::spawn(converse(connection, streams, attachment));
+}
+
 fn frame(chunk: &Chunk, is_raw: bool) -> Bytes {
     if is_raw {
         return chunk.bytes.clone();

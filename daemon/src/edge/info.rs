@@ -29,6 +29,9 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// From this version on it is told what filters packets.
 const HAS_FIREWALL: ApiVersion = ApiVersion::new(1, 49);
 
+/// The file that is there where control groups are mounted as version 2 alone (cgroups(7)).
+const UNIFIED_CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
+
 /// The paths of this file.
 pub(super) fn routes() -> Router<State> {
     Router::new().route("/info", get(info))
@@ -83,7 +86,9 @@ fn host(state: &State) -> Info {
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let limits = state.host().is_some_and(|facts| facts.enforces_limits);
     let (cgroup_driver, cgroup_version) = match state.os() {
-        HostOs::Linux => ("cgroupfs", "2"),
+        // dockerd's rule: version 2 is what has its controllers at the top.
+        HostOs::Linux if std::path::Path::new(UNIFIED_CONTROLLERS).exists() => ("cgroupfs", "2"),
+        HostOs::Linux => ("cgroupfs", "1"),
         HostOs::FreeBsd => ("none", ""),
     };
     Info {
@@ -100,7 +105,8 @@ fn host(state: &State) -> Info {
         swap_limit: limits,
         cpu_cfs_period: limits,
         cpu_cfs_quota: limits,
-        cpu_shares: limits,
+        // rctl knows no weights.
+        cpu_shares: limits && state.os() == HostOs::Linux,
         cpu_set: limits,
         pids_limit: limits,
         cgroup_driver: cgroup_driver.to_owned(),

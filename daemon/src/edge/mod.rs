@@ -23,8 +23,10 @@ mod serve;
 mod stats;
 mod swarm;
 mod system;
+mod top;
 mod usage;
 mod volumes;
+mod websocket;
 
 pub use body::{json, json_body, lines};
 pub use serve::serve;

@@ -105,7 +105,7 @@ fn fill_create(spec: &JailSpec) -> Fit<Order> {
     order.numbers[1] = u64::from(spec.root_access == Access::ReadOnly);
     order.numbers[2] = u64::from(spec.flavour == Flavour::Linux);
     order.numbers[3] = spec.shm_bytes;
-    order.set_block(encoded(&spec.sysctls)?)?;
+    order.set_block(encoded(&(spec.sysctls.clone(), spec.openings.clone()))?)?;
     Ok(order)
 }
 
@@ -194,6 +194,7 @@ fn parse(order: &Order) -> Fit<Request> {
 }
 
 fn parse_create(order: &Order, jail: JailName) -> Fit<JailSpec> {
+    let (sysctls, openings) = decoded(order.block())?;
     Ok(JailSpec {
         jail,
         root: MountName::new(order.text(ROOT)?).map_err(|bad| BadOrder(bad.0))?,
@@ -202,7 +203,8 @@ fn parse_create(order: &Order, jail: JailName) -> Fit<JailSpec> {
         root_access: choose(order.numbers[1], [Access::ReadWrite, Access::ReadOnly])?,
         flavour: choose(order.numbers[2], [Flavour::Native, Flavour::Linux])?,
         shm_bytes: order.numbers[3],
-        sysctls: decoded(order.block())?,
+        sysctls,
+        openings,
     })
 }
 
@@ -306,7 +308,7 @@ mod tests {
     use super::*;
     use crate::policy::tests::{jail, limits, process};
     use helper_runtime::order::FIXED_BYTES;
-    use protocol::jail::Sysctl;
+    use protocol::jail::{Openings, Space, Sysctl};
 
     fn every_request() -> Vec<Request> {
         let name = || JailName::new("j1").unwrap();
@@ -331,6 +333,11 @@ mod tests {
                     value: Text::new("64").unwrap(),
                 }])
                 .unwrap(),
+                openings: Openings {
+                    processes: Space::Of(name()),
+                    network_of: Some(name()),
+                    ..Openings::default()
+                },
                 ..jail()
             })),
             Request::OpenNetwork { jail: name() },

@@ -29,13 +29,14 @@ pub(crate) fn judge(policy: &JailPolicy, request: &Request) -> Answer<()> {
 }
 
 fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
-    if spec.network == Network::Host && !policy.allow_host_network {
+    let is_host = spec.network == Network::Host && spec.openings.network_of.is_none();
+    if is_host && !policy.allow_host_network {
         return refused("the policy does not allow the host's network");
     }
     if spec.shm_bytes == 0 || spec.shm_bytes > SHM_BYTES_MAX {
         return bad("size of /dev/shm");
     }
-    host::judge_jail(spec)
+    host::judge_jail(policy, spec)
 }
 
 /// What would be written into the host's own files must be plain numbers and lists of them.
@@ -141,7 +142,7 @@ pub(crate) fn fail<T>(code: ErrorCode, why: &str) -> Answer<T> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::jail::{Rlimit, Role, Stdio, Throttle, Throttled};
+    use protocol::jail::{Openings, Rlimit, Role, Stdio, Throttle, Throttled};
     use protocol::mount::{Access, Flavour};
     use protocol::names::{Bounded, HostName, HostPath, JailName, Label, MountName, Text};
 
@@ -151,6 +152,8 @@ pub(crate) mod tests {
             mount_root: HostPath::new("/srv/mnt").unwrap(),
             record_dir: HostPath::new("/srv/jails").unwrap(),
             allow_host_network: false,
+            allow_host_processes: false,
+            allow_host_devices: false,
             capability_mask: 0xa804_25fb,
             devfs_ruleset: 4200,
         }
@@ -166,6 +169,7 @@ pub(crate) mod tests {
             flavour: Flavour::Native,
             shm_bytes: 65_536,
             sysctls: Bounded::default(),
+            openings: Openings::default(),
         }
     }
 

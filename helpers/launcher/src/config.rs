@@ -109,6 +109,10 @@ pub struct Config {
     pub bridge_subnet: String,
     /// Whether a container may share the host's network.
     pub allow_host_network: bool,
+    /// Linux: whether a container may see the host's processes (`--pid host`) and have its name (`--uts host`).
+    pub allow_host_processes: bool,
+    /// Linux: whether a container may have devices of the host (`--device`).
+    pub allow_host_devices: bool,
     /// Linux capabilities that a container may be given at most, by number.
     pub capability_mask: u64,
     /// Whether the net helper switches IPv4 forwarding on.
@@ -145,6 +149,8 @@ struct Keys {
     bind_roots: Option<Vec<String>>,
     bridge_subnet: Option<String>,
     allow_host_network: Option<bool>,
+    allow_host_processes: Option<bool>,
+    allow_host_devices: Option<bool>,
     capabilities_max: Option<Capabilities>,
     enable_forwarding: Option<bool>,
     devfs_ruleset: Option<u16>,
@@ -254,6 +260,8 @@ fn fill_in(keys: Keys, mode: &Mode) -> Result<Config, ConfigError> {
             .map_err(|_| bad("bind_roots", format!("at most {POLICY_PATHS_MAX} paths")))?,
         bridge_subnet: subnet(keys.bridge_subnet.unwrap_or_else(|| "172.17.0.0/16".to_owned()))?,
         allow_host_network: keys.allow_host_network.unwrap_or(defaults.allow_host_network),
+        allow_host_processes: keys.allow_host_processes.unwrap_or(defaults.allow_host_network),
+        allow_host_devices: keys.allow_host_devices.unwrap_or(defaults.allow_host_network),
         capability_mask: capability_mask(keys.capabilities_max)?,
         enable_forwarding: keys.enable_forwarding.unwrap_or(defaults.enable_forwarding),
         devfs_ruleset: ruleset(keys.devfs_ruleset.unwrap_or(4200))?,
@@ -281,6 +289,7 @@ struct Defaults {
     socket_group: Option<String>,
     user: Option<String>,
     bind_roots: Vec<String>,
+    /// The same for the host's network, processes and devices.
     allow_host_network: bool,
     enable_forwarding: bool,
     anchor: String,

@@ -67,6 +67,8 @@ impl<'a> Policies<'a> {
                 mount_root: self.mounts.clone(),
                 record_dir: self.records.clone(),
                 allow_host_network: config.allow_host_network,
+                allow_host_processes: config.allow_host_processes,
+                allow_host_devices: config.allow_host_devices,
                 capability_mask: config.capability_mask,
                 devfs_ruleset: config.devfs_ruleset,
             }),

@@ -2,8 +2,9 @@
 
 use super::{label, list, message, mount_name, text};
 use protocol::jail::{
-    BlockUse, Counter, InterfaceUse, JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Request,
-    Response, Rlimit, Role, SignalTarget, Stdio, Sysctl, Throttle, Throttled, Usage,
+    BlockUse, Counter, Device, DeviceRule, InterfaceUse, JailInfo, JailSpec, Limits, Network, Openings,
+    ProcessInfo, ProcessSpec, Request, Response, Rlimit, Role, SignalTarget, Space, Stdio, Sysctl, Throttle,
+    Throttled, Usage,
 };
 use protocol::mount::{Access, Flavour};
 use protocol::names::{HostName, JailName};
@@ -18,6 +19,7 @@ message!(Request, "jail::Request" {
         flavour: Flavour::Linux,
         shm_bytes: 64 << 20,
         sysctls: list([Sysctl { name: label("net.core.somaxconn"), value: text("128") }]),
+        openings: openings(),
     })),
     OpenNetwork => Self::OpenNetwork { jail: jail() },
     Launch => Self::Launch { jail: jail(), process: Box::new(process()) },
@@ -41,6 +43,12 @@ message!(Throttled, "jail::Throttled" {
 message!(Network, "jail::Network" {
     Own => Self::Own,
     Host => Self::Host,
+});
+
+message!(Space, "jail::Space" {
+    Own => Self::Own,
+    Host => Self::Host,
+    Of => Self::Of(jail()),
 });
 
 message!(Role, "jail::Role" {
@@ -109,6 +117,30 @@ fn usage() -> Usage {
             counts: [1, 2, 3, 4, 5, 6, 7, 8],
         }]),
         ..Usage::default()
+    }
+}
+
+fn openings() -> Openings {
+    let rule = DeviceRule {
+        is_block: false,
+        major: Some(10),
+        minor: Some(229),
+        read: true,
+        write: true,
+        make: false,
+    };
+    Openings {
+        processes: Space::Of(jail()),
+        shares_host_name: true,
+        network_of: Some(jail()),
+        devices: list([Device {
+            path: text("/dev/fuse"),
+            rule: rule.clone(),
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+        }]),
+        device_rules: list([DeviceRule { minor: None, ..rule }]),
     }
 }
 

@@ -56,6 +56,8 @@ message!(Policy, "policy::Policy" {
         mount_root: host_path("/var/db/cellblock/mnt"),
         record_dir: host_path("/var/db/cellblock/jails"),
         allow_host_network: false,
+        allow_host_processes: true,
+        allow_host_devices: false,
         capability_mask: 0x0000_0000_a804_25fb,
         devfs_ruleset: 4242,
     }),

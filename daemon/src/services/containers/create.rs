@@ -3,7 +3,7 @@
 use super::messages::{Forget, Reserve};
 use super::state::{Container, Event, MountPlan, Phase};
 use super::verbs::Deps;
-use super::{attachment, limits, links, mounting, mounts, ports, refuse};
+use super::{attachment, limits, links, mounting, mounts, openings, ports, refuse};
 use crate::services::images::Image;
 use crate::services::{Failure, clock, naming};
 use crate::store::Kind;
@@ -38,7 +38,7 @@ pub(super) async fn create(
     deps: &Deps,
     by: &Principal,
     name: Option<String>,
-    request: CreateRequest,
+    mut request: CreateRequest,
 ) -> Result<(String, Vec<String>), Failure> {
     let name = name
         .map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned())
@@ -53,6 +53,9 @@ pub(super) async fn create(
         wanted => Some(deps.images.find(wanted).await?),
     };
     let from = mounting::from_others(deps, by, &request.host_config).await?;
+    if let Some(other) = openings::settle(deps, by.tenant.as_str(), &mut request.host_config).await? {
+        request.config.hostname.clone_from(&other.config.hostname);
+    }
     let mut container = assemble(by, deps.host_os(), image.as_deref(), request, from)?;
     for attachment in &mut container.attachments {
         // A network that is not there yet may be there at the start.
@@ -118,6 +121,9 @@ fn assemble(
     let id = naming::new_id();
     if let Some(image) = image {
         merge(&mut config, &image.config.config);
+    }
+    if config.hostname.is_empty() && (host_config.network_mode == "host" || host_config.uts_mode == "host") {
+        config.hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     }
     if config.hostname.is_empty() {
         config.hostname = id.get(..12).unwrap_or(&id).to_owned();

@@ -100,7 +100,8 @@ pub(super) async fn connect(
     container: &Container,
     jid: i32,
 ) -> Result<(), Failure> {
-    if container.host_config.network_mode == "host" {
+    let mode = &container.host_config.network_mode;
+    if mode == "host" || mode.starts_with("container:") {
         return Ok(());
     }
     let mut is_bare = true;

@@ -203,6 +203,10 @@ pub(super) fn convert(host: &HostConfig) -> Result<Limits, Failure> {
         cpu_shares: positive(host.cpu_shares),
         processes: positive(host.pids_limit.unwrap_or_default()),
         block_weight: positive(i64::from(host.blkio_weight)),
+        swappiness: match host.memory_swappiness.map(u64::try_from) {
+            Some(Ok(swappiness)) => swappiness,
+            Some(Err(_)) | None => UNLIMITED,
+        },
         cpus: Text::new(host.cpuset_cpus.replace(' ', ""))?,
         memory_nodes: Text::new(host.cpuset_mems.replace(' ', ""))?,
         throttles: Bounded::new(throttles(host)?)?,

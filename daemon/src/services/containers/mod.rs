@@ -44,6 +44,7 @@ pub mod messages;
 mod mounting;
 mod mounts;
 mod names;
+mod openings;
 mod pause;
 mod ports;
 mod process;

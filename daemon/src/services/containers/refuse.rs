@@ -14,6 +14,7 @@ pub const RUNTIME: &str = "cellblock";
 pub(super) fn check(request: &CreateRequest) -> Result<(), Failure> {
     check_config(&request.config)?;
     check_modes(&request.host_config)?;
+    super::openings::check(&request.config, &request.host_config)?;
     check_policies(&request.host_config)?;
     check_resources(&request.host_config)?;
     check_network_options(&request.host_config)?;
@@ -54,17 +55,6 @@ fn check_modes(host: &HostConfig) -> Result<(), Failure> {
         "none" | "shareable" | "host" => return unsupported(&format!("IPC mode {}", host.ipc_mode)),
         other if other.starts_with("container:") => return unsupported("IPC mode container"),
         other => return Err(invalid(format!("invalid IPC mode: {other}"))),
-    }
-    match host.pid_mode.as_str() {
-        "" => {}
-        "host" => return unsupported("PID mode host"),
-        other if other.starts_with("container:") => return unsupported("PID mode container"),
-        other => return Err(invalid(format!("invalid PID mode: {other}"))),
-    }
-    match host.uts_mode.as_str() {
-        "" => {}
-        "host" => return unsupported("UTS mode host"),
-        other => return Err(invalid(format!("invalid UTS mode: {other}"))),
     }
     if !host.userns_mode.is_empty() && host.userns_mode != "host" {
         return Err(invalid(format!(
@@ -119,10 +109,6 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
     }
     let limits = [
         (
-            "--memory-swappiness",
-            host.memory_swappiness.is_some_and(|value| value != -1),
-        ),
-        (
             "--kernel-memory",
             host.kernel_memory != 0 || host.kernel_memory_tcp != 0,
         ),
@@ -150,11 +136,6 @@ fn check_resources(host: &HostConfig) -> Result<(), Failure> {
 }
 
 fn check_network_options(host: &HostConfig) -> Result<(), Failure> {
-    match host.network_mode.as_str() {
-        "" | "default" | "bridge" | "none" | "host" => {}
-        other if other.starts_with("container:") => return unsupported("network mode container"),
-        _ => {}
-    }
     if let Some(bad) = host
         .dns
         .iter()
@@ -189,8 +170,6 @@ fn check_security(host: &HostConfig) -> Result<(), Failure> {
     }
     let options = [
         ("--privileged", host.privileged),
-        ("--device", some(host.devices.as_ref())),
-        ("--device-cgroup-rule", some(host.device_cgroup_rules.as_ref())),
         ("--gpus", some(host.device_requests.as_ref())),
         ("a list of masked paths", host.masked_paths.is_some()),
         ("a list of read-only paths", host.readonly_paths.is_some()),
@@ -240,10 +219,6 @@ mod tests {
         assert_eq!(
             refusal(r#"{"WorkingDir":"rel"}"#),
             "invalid: the working directory 'rel' is invalid, it needs to be an absolute path"
-        );
-        assert_eq!(
-            refusal(r#"{"HostConfig":{"PidMode":"zz"}}"#),
-            "invalid: invalid PID mode: zz"
         );
         assert_eq!(
             refusal(r#"{"HostConfig":{"CapAdd":["ZZ"]}}"#),

@@ -8,14 +8,14 @@ use super::messages::Found;
 use super::roots::RootGuard;
 use super::state::{Container, Event, Starter};
 use super::verbs::Deps;
-use super::{endpoint, files, finish, limits, links, mounting, process, user};
+use super::{endpoint, files, finish, limits, links, mounting, openings, process, user};
 use crate::services::processes::messages::HubOf;
 use crate::services::processes::{Ended, Run, Stdio, launch};
 use crate::services::{Failure, naming};
 use crate::transport::TransportError;
 use docker_api::error;
 use protocol::handshake::HostOs;
-use protocol::jail::{JailSpec, Network, Role};
+use protocol::jail::{JailSpec, Network, Openings, Role};
 use protocol::mount::{Access, Flavour, Request};
 use protocol::names::HostName;
 use protocol::{ErrorCode, Principal};
@@ -121,14 +121,19 @@ async fn run_in(
     container: &Container,
 ) -> Result<Ended, Failure> {
     let id = &container.id;
-    files::write(deps, by, root, container).await?;
+    let other = openings::neighbour(deps, container).await?;
+    match &other {
+        Some(other) => files::write(deps, by, root, &openings::as_on_network(container, other)).await?,
+        None => files::write(deps, by, root, container).await?,
+    }
+    let open = openings::of(deps, container, other.as_deref()).await?;
     let groups = container.host_config.group_add.clone().unwrap_or_default();
     let account = user::find(deps, by, &root.mount_name(), &container.config.user, &groups).await?;
     mount(deps, by, root, container).await?;
     let jid = deps
         .helpers
         .jail
-        .create(by, jail_spec(deps, root, container)?)
+        .create(by, jail_spec(deps, root, container, open)?)
         .await?;
     limits::set(deps, by, container).await?;
     endpoint::connect(deps, by, container, jid).await?;
@@ -137,6 +142,17 @@ async fn run_in(
         deps.change(id, Event::Attached(attachments)).await?;
     }
 
+    launch_first(deps, by, container, &account).await
+}
+
+/// Starts a container's program in its jail.
+async fn launch_first(
+    deps: &Deps,
+    by: &Principal,
+    container: &Container,
+    account: &user::Account,
+) -> Result<Ended, Failure> {
+    let id = &container.id;
     let hub = deps
         .processes
         .ask(HubOf {
@@ -163,7 +179,7 @@ async fn run_in(
         cwd: "",
         terminal: container.config.tty.then(|| hub.size().unwrap_or(asked)),
     };
-    let spec = process::spec(&container.config, &container.host_config, &account, wanted)?;
+    let spec = process::spec(&container.config, &container.host_config, account, wanted)?;
     let log = deps.open_log(container)?;
     let run = Run {
         hub,
@@ -203,9 +219,14 @@ pub(super) fn stdio(container: &Container) -> Stdio {
     }
 }
 
-fn jail_spec(deps: &Deps, root: &RootGuard, container: &Container) -> Result<JailSpec, Failure> {
+fn jail_spec(
+    deps: &Deps,
+    root: &RootGuard,
+    container: &Container,
+    openings: Openings,
+) -> Result<JailSpec, Failure> {
     let host = &container.host_config;
-    let network = if host.network_mode == "host" {
+    let network = if host.network_mode == "host" || openings.network_of.is_some() {
         Network::Host
     } else {
         Network::Own
@@ -223,6 +244,7 @@ fn jail_spec(deps: &Deps, root: &RootGuard, container: &Container) -> Result<Jai
         flavour: flavour(deps, container),
         shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
         sysctls: limits::sysctls(host)?,
+        openings,
     })
 }
 

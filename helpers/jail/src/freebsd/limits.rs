@@ -31,9 +31,10 @@ pub(crate) fn judge(limits: &Limits) -> Answer<()> {
         limits.memory_reservation_bytes,
         limits.cpu_shares,
         limits.block_weight,
+        limits.swappiness,
     ];
     if none.iter().any(|limit| *limit != UNLIMITED) {
-        return unsupported("FreeBSD has no memory reservation and no weights");
+        return unsupported("FreeBSD has no memory reservation, swappiness and weights");
     }
     if !limits.memory_nodes.as_str().is_empty() || !limits.throttles.as_slice().is_empty() {
         return unsupported("FreeBSD limits no memory nodes and no single devices for a jail");

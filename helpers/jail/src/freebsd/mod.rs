@@ -22,7 +22,7 @@ use crate::policy::fail;
 use jails::Jails;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::jail::{
-    JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
+    JailInfo, JailSpec, Limits, Network, Openings, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
 };
 use protocol::names::{HostPath, JailName, Label, Text};
 use protocol::policy::JailPolicy;
@@ -75,11 +75,13 @@ pub(crate) fn facts() -> Result<HostFacts> {
 }
 
 /// Whether any host of this kind can make such a jail; whether this one can run Linux programs is found out at `create`.
-pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
-    if spec.sysctls.as_slice().is_empty() {
+pub(crate) fn judge_jail(_: &JailPolicy, spec: &JailSpec) -> Answer<()> {
+    if spec.sysctls.as_slice().is_empty() && spec.openings == Openings::default() {
         Ok(())
     } else {
-        unsupported("FreeBSD has no kernel settings of a jail's own")
+        unsupported(
+            "a jail of FreeBSD has no kernel settings, host's processes, name, devices or others' network",
+        )
     }
 }
 

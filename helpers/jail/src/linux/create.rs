@@ -1,13 +1,14 @@
 //! Making a jail, and starting its first process.
 
 use super::groups::{Group, Groups};
+use super::processes::Process;
 use super::records::{Identity, Record, Records, is_nobody};
 use super::{Launched, init, mounts, processes, sys, watch};
 use crate::report::{self, Report};
 use crate::{order, program};
 use helper_runtime::order::Order;
 use protocol::fd::{receive_frame, send_frame};
-use protocol::jail::{JailSpec, Network, ProcessSpec, Request, Role};
+use protocol::jail::{JailSpec, Network, Openings, ProcessSpec, Request, Role, Space};
 use protocol::names::JailName;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::net::{SocketFlags, accept_with};
@@ -15,6 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, set_dumpable_behavior, set_parent_process_death_signal,
 };
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -33,7 +35,7 @@ pub(super) fn create(records: &Records, groups: &Groups, spec: &JailSpec, root: 
     }
     let (news, report) = report::open().map_err(failed)?;
     let group = groups.of(spec.jail.as_str());
-    group.create().map_err(failed)?;
+    group.create(spec)?;
     let watcher = Watcher {
         group: &group,
         listener: records.listen(&spec.jail).map_err(failed)?,
@@ -104,10 +106,7 @@ impl Watcher<'_> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let (exit, tell_exit) = watch::exit_descriptor()?;
         let (go, tell_go) = pipe_with(PipeFlags::CLOEXEC)?;
-        let network = match self.spec.network {
-            Network::Own => sys::NETWORK,
-            Network::Host => 0,
-        };
+        let spaces = self.spaces()?;
         let first = First {
             listener: self.listener.try_clone()?,
             report: Report(self.report.0.try_clone()?),
@@ -117,7 +116,7 @@ impl Watcher<'_> {
             root: self.root,
         };
         let keep = first.descriptors();
-        let pid = sys::spawn(sys::JAIL | network, &keep, move || first.live())?;
+        let pid = sys::spawn(spaces, &keep, move || first.live())?;
         self.group.enter(pid)?;
         let record = Record {
             first: Identity {
@@ -126,6 +125,7 @@ impl Watcher<'_> {
             },
             watcher: processes::identity_of_self()?,
             network: self.spec.network,
+            own_processes: self.spec.openings.processes == Space::Own,
         };
         self.records.write(&self.spec.jail, &record)?;
         set_parent_process_death_signal(None)?;
@@ -133,6 +133,39 @@ impl Watcher<'_> {
         rustix::io::write(&tell_go, b"!")?;
         self.report.started(pid)?;
         Ok((Pid::from_raw(pid).ok_or(ErrorKind::InvalidData)?, tell_exit))
+    }
+
+    /// The namespaces that are made with the first process; those of other jails that it shares are entered here.
+    fn spaces(&self) -> Result<sys::CloneFlags> {
+        let Openings {
+            processes,
+            shares_host_name,
+            network_of,
+            ..
+        } = &self.spec.openings;
+        let mut own = sys::JAIL;
+        match (network_of, self.spec.network) {
+            (Some(other), _) => self.join(other, ThreadNameSpaceType::NETWORK)?,
+            (None, Network::Own) => own |= sys::NETWORK,
+            (None, Network::Host) => {}
+        }
+        match processes {
+            Space::Own => own |= sys::PROCESSES,
+            Space::Host => {}
+            // Only what is forked from now on is in it.
+            Space::Of(other) => self.join(other, ThreadNameSpaceType::PROCESS_ID)?,
+        }
+        if !shares_host_name {
+            own |= sys::HOST_NAME;
+        }
+        Ok(own)
+    }
+
+    fn join(&self, other: &JailName, space: ThreadNameSpaceType) -> Result<()> {
+        let gone = || Error::new(ErrorKind::NotFound, format!("jail {other} has no process"));
+        let record = self.records.read(other)?.ok_or_else(gone)?;
+        let first = Process::open(&record.first)?.ok_or_else(gone)?;
+        Ok(move_into_thread_name_spaces(first.as_fd(), space)?)
     }
 }
 
@@ -186,6 +219,9 @@ fn set_up(spec: &JailSpec, root: &Path) -> Answer<()> {
     // Only now: what a control group namespace shows as its root is the group that its maker is in.
     sys::leave_control_groups().map_err(|e| HelperError::system("control group namespace", &e))?;
     mounts::enter_root(spec, root)?;
+    if spec.openings.shares_host_name {
+        return Ok(());
+    }
     rustix::system::sethostname(spec.hostname.as_str().as_bytes()).map_err(failed("host name"))
 }
 

@@ -4,12 +4,15 @@
 //! controller for cannot be limited, and is refused. The first process is put into its group by the watcher before it does
 //! anything, a further one puts itself there before it enters the jail.
 
+mod devices;
 mod limits;
 mod usage;
 
+use super::processes;
+use protocol::jail::{JailSpec, Space};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::fstat;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,9 @@ use std::time::{Duration, Instant};
 const PARENT: &str = "cellblock";
 
 /// Controllers that are used, by their names in version 2; version 1 calls `io` `blkio`, and has `cpuacct` and `freezer`.
-const USED: [&str; 7] = ["cpu", "cpuacct", "cpuset", "freezer", "io", "memory", "pids"];
+const USED: [&str; 8] = [
+    "cpu", "cpuacct", "cpuset", "devices", "freezer", "io", "memory", "pids",
+];
 
 /// How long processes may take to be held, or an emptied group to be free, in milliseconds.
 const CHANGE_MS_MAX: u64 = 5_000;
@@ -171,13 +176,49 @@ impl Group<'_> {
     }
 
     /// Makes the group. One that an earlier helper left is used again.
-    pub(super) fn create(&self) -> Result<()> {
+    pub(super) fn create(&self, spec: &JailSpec) -> Answer<()> {
+        let failed = |error: Error| HelperError::system("control group", &error);
+        if self.directories().is_empty() && spec.openings.processes != Space::Own {
+            let text =
+                "this host has no control groups by which a jail's processes could be told from others";
+            return Err(HelperError::new(ErrorCode::Unsupported, text));
+        }
         self.directories()
             .iter()
-            .try_for_each(|directory| make(directory))?;
-        match self.directory("cpuset") {
-            Some((directory, false)) => inherit_processors(&directory),
-            Some((_, true)) | None => Ok(()),
+            .try_for_each(|directory| make(directory))
+            .map_err(failed)?;
+        if let Some((directory, false)) = self.directory("cpuset") {
+            inherit_processors(&directory).map_err(failed)?;
+        }
+        devices::restrict(self, &spec.openings)
+    }
+
+    /// The processes in the group.
+    pub(super) fn members(&self) -> Result<BTreeSet<i32>> {
+        let directories = self.directories();
+        let directory = directories.first().ok_or(ErrorKind::Unsupported)?;
+        let listed = match std::fs::read_to_string(directory.join("cgroup.procs")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        Ok(listed.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Kills every process in the group, and waits until there is none.
+    pub(super) fn kill_all(&self) -> Result<()> {
+        let end = Instant::now() + Duration::from_millis(CHANGE_MS_MAX);
+        loop {
+            let members = self.members()?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            for pid in members {
+                processes::signal_one(pid, libc::SIGKILL as u8, || self.members())?;
+            }
+            std::thread::sleep(Duration::from_millis(CHANGE_INTERVAL_MS));
         }
     }
 

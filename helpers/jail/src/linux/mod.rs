@@ -31,7 +31,7 @@ use groups::{Group, Groups};
 use processes::Process;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::jail::{
-    JailInfo, JailSpec, Limits, Network, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
+    JailInfo, JailSpec, Limits, Network, Openings, ProcessInfo, ProcessSpec, Role, SignalTarget, Space, Usage,
 };
 use protocol::mount::Flavour;
 use protocol::names::{HostPath, JailName, Label, Text};
@@ -39,6 +39,7 @@ use protocol::policy::JailPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
 use records::{Record, Records};
 use rustix::process::Resource;
+use std::collections::BTreeSet;
 use std::io::{Error, Result};
 use std::os::fd::OwnedFd;
 
@@ -81,7 +82,26 @@ pub(crate) fn facts() -> Result<HostFacts> {
 }
 
 /// Whether this host can make such a jail.
-pub(crate) fn judge_jail(spec: &JailSpec) -> Answer<()> {
+pub(crate) fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
+    let Openings {
+        processes,
+        shares_host_name,
+        devices,
+        device_rules,
+        ..
+    } = &spec.openings;
+    let refused = |what: &str| {
+        let text = format!("the policy does not allow {what}");
+        Err(HelperError::new(ErrorCode::Refused, text))
+    };
+    if (*processes == Space::Host || *shares_host_name) && !policy.allow_host_processes {
+        return refused("the host's processes and name");
+    }
+    let wants_devices = !devices.as_slice().is_empty() || !device_rules.as_slice().is_empty();
+    if wants_devices && !policy.allow_host_devices {
+        return refused("devices of the host");
+    }
+    pseudo::judge_devices(devices.as_slice())?;
     match spec.flavour {
         Flavour::Native => sysctls::judge(spec),
         Flavour::Linux => Err(HelperError::new(
@@ -235,13 +255,15 @@ impl Host {
     }
 
     pub(crate) fn signal(&self, jail: &JailName, target: SignalTarget, signal: u8) -> Answer<()> {
-        let Some(first) = self.first(&self.record(jail)?)? else {
+        let record = self.record(jail)?;
+        let Some(first) = self.first(&record)? else {
             return Ok(());
         };
+        let members = || self.members(jail, &record, &first);
         match target {
             SignalTarget::First => first.signal(signal),
-            SignalTarget::Everyone => processes::signal_everyone(&first, signal),
-            SignalTarget::Process(pid) => processes::signal_one(&first, pid, signal),
+            SignalTarget::Everyone => processes::signal_everyone(&first, signal, members),
+            SignalTarget::Process(pid) => processes::signal_one(pid, signal, members),
         }
         .map_err(|e| HelperError::system("signal", &e))
     }
@@ -255,14 +277,29 @@ impl Host {
         }
         if let Some(record) = self.records.read(jail).map_err(failed)? {
             watch::end(&record)?;
+            if !record.own_processes {
+                group.kill_all().map_err(failed)?;
+            }
         }
         group.remove().map_err(failed)?;
         self.records.forget(jail).map_err(failed)
     }
 
     pub(crate) fn processes(&self, jail: &JailName) -> Answer<Vec<ProcessInfo>> {
-        let (_, first) = self.running(jail)?;
-        processes::list(&first).map_err(|e| HelperError::system("processes", &e))
+        let (record, first) = self.running(jail)?;
+        let members = self.members(jail, &record, &first);
+        members
+            .and_then(processes::list)
+            .map_err(|e| HelperError::system("processes", &e))
+    }
+
+    /// The numbers of a jail's processes: those of its process namespace, or those of its group where it shares that.
+    fn members(&self, jail: &JailName, record: &Record, first: &Process) -> Result<BTreeSet<i32>> {
+        if record.own_processes {
+            processes::members(first)
+        } else {
+            self.group(jail).members()
+        }
     }
 
     pub(crate) fn list(&self, after: Option<&JailName>) -> Answer<Vec<JailInfo>> {

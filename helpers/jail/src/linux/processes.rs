@@ -101,42 +101,42 @@ pub(super) fn identity_of_self() -> Result<Identity> {
 }
 
 /// Signals every process of a first one's jail, that one last.
-pub(super) fn signal_everyone(first: &Process, signal: u8) -> Result<()> {
+pub(super) fn signal_everyone(
+    first: &Process,
+    signal: u8,
+    members: impl Fn() -> Result<BTreeSet<i32>>,
+) -> Result<()> {
     let mut told = BTreeSet::from([first.pid]);
     for _ in 0..SIGNAL_ROUNDS_MAX {
-        let new: Vec<i32> = members(first)?
-            .into_iter()
-            .filter(|pid| !told.contains(pid))
-            .collect();
+        let new: Vec<i32> = members()?.into_iter().filter(|pid| !told.contains(pid)).collect();
         if new.is_empty() {
             break;
         }
         for pid in new {
-            signal_one(first, pid, signal)?;
+            signal_one(pid, signal, &members)?;
             told.insert(pid);
         }
     }
     first.signal(signal)
 }
 
-/// Signals a process by its number if it is in a first one's jail.
-pub(super) fn signal_one(first: &Process, pid: i32, signal: u8) -> Result<()> {
-    let jail = namespace(first.pid)?;
+/// Signals a process by its number if it is among a jail's.
+pub(super) fn signal_one(pid: i32, signal: u8, members: impl Fn() -> Result<BTreeSet<i32>>) -> Result<()> {
     let Some(process) = Process::by_number(pid)? else {
         return Ok(());
     };
     // The number may have become a process of the host's; only now that the handle is held it stays what it is.
-    if namespace(pid).is_ok_and(|namespace| namespace == jail) {
+    if members()?.contains(&pid) {
         process.signal(signal)?;
     }
     Ok(())
 }
 
-/// The processes of a first one's jail, by number.
-pub(super) fn list(first: &Process) -> Result<Vec<ProcessInfo>> {
+/// What processes are, by number.
+pub(super) fn list(members: BTreeSet<i32>) -> Result<Vec<ProcessInfo>> {
     let clock = Clock::read()?;
     let mut list = Vec::new();
-    for pid in members(first)?.into_iter().take(PROCESSES_MAX) {
+    for pid in members.into_iter().take(PROCESSES_MAX) {
         match describe(pid, &clock) {
             Ok(info) => list.push(info),
             Err(error) if gone(&error) => {}
@@ -147,7 +147,7 @@ pub(super) fn list(first: &Process) -> Result<Vec<ProcessInfo>> {
 }
 
 /// Numbers of the processes whose process namespace is that of a first one; none if it has just ended.
-fn members(first: &Process) -> Result<BTreeSet<i32>> {
+pub(super) fn members(first: &Process) -> Result<BTreeSet<i32>> {
     let jail = match namespace(first.pid) {
         Ok(jail) => jail,
         Err(error) if gone(&error) => return Ok(BTreeSet::new()),

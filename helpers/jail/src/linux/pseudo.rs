@@ -1,8 +1,11 @@
 //! The file systems that a container expects and that belong to its own namespaces: what Docker mounts, with Docker's flags.
 
-use protocol::jail::JailSpec;
+use protocol::jail::{Device, JailSpec};
 use protocol::{Answer, ErrorCode, HelperError};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, makedev, mknodat, open, statat, symlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, Uid, chownat, makedev, mknodat, open, statat,
+    symlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_bind_recursive, mount_remount,
@@ -101,6 +104,9 @@ fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool) -> Answer<()> {
             symlinkat(target, CWD, link).map_err(failed(link))?;
         }
     }
+    for device in spec.openings.devices.as_slice() {
+        make_device(device)?;
+    }
     let shm = format!("mode=1777,size={}", spec.shm_bytes);
     let terminals = MountFlags::NOSUID | MountFlags::NOEXEC;
     for (kind, place, flags, options) in [
@@ -118,6 +124,60 @@ fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool) -> Answer<()> {
         }
     }
     Ok(())
+}
+
+/// Whether device nodes are asked for where they can be: below /dev, which is a file system of the jail's own.
+pub(super) fn judge_devices(devices: &[Device]) -> Answer<()> {
+    let fits = |device: &Device| {
+        let inside = device.path.as_str().strip_prefix("/dev/");
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        inside.is_some_and(|path| path.split('/').all(is_plain))
+            && device.rule.major.is_some()
+            && device.rule.minor.is_some()
+            && device.mode & !0o777 == 0
+    };
+    match devices.iter().find(|device| !fits(device)) {
+        Some(device) => Err(HelperError::new(
+            ErrorCode::BadContent,
+            format!(
+                "device {}: only a path below /dev can be a device",
+                device.path.as_str()
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn make_device(device: &Device) -> Answer<()> {
+    let path = device.path.as_str();
+    if let Some(parent) = Path::new(path).parent() {
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
+        made.map_err(|e| HelperError::system(format!("make {}", parent.display()), &e))?;
+    }
+    let kind = if device.rule.is_block {
+        FileType::BlockDevice
+    } else {
+        FileType::CharacterDevice
+    };
+    let numbers = makedev(
+        device.rule.major.unwrap_or_default(),
+        device.rule.minor.unwrap_or_default(),
+    );
+    // One that is there already, such as /dev/null, is replaced.
+    match rustix::fs::unlinkat(CWD, path, AtFlags::empty()) {
+        Err(errno) if errno != Errno::NOENT => return Err(failed(path)(errno)),
+        Ok(()) | Err(_) => {}
+    }
+    mknodat(
+        CWD,
+        path,
+        kind,
+        Mode::from_raw_mode(RawMode::from(device.mode)),
+        numbers,
+    )
+    .map_err(failed(path))?;
+    let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+    chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(failed(path))
 }
 
 fn mount_at(kind: &str, place: &str, flags: MountFlags, options: &str) -> Answer<()> {

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// Connections that may wait for a first process: there is one hand.
 const BACKLOG: i32 = 1;
 
-/// Longest record read, in bytes: four short lines.
+/// Longest record read, in bytes: five short lines.
 const RECORD_BYTES_MAX: u64 = 1024;
 
 /// The directory of the records.
@@ -43,6 +43,8 @@ pub(super) struct Record {
     pub(super) watcher: Identity,
     /// Which network it sees.
     pub(super) network: Network,
+    /// Whether its processes are those of a namespace of its own.
+    pub(super) own_processes: bool,
 }
 
 impl Records {
@@ -200,13 +202,15 @@ fn print(record: &Record, boot: &str) -> String {
         first,
         watcher,
         network,
+        own_processes,
     } = record;
+    let processes = if *own_processes { "own" } else { "shared" };
     let network = match network {
         Network::Own => "own",
         Network::Host => "host",
     };
     format!(
-        "boot {boot}\nfirst {} {}\nwatcher {} {}\nnetwork {network}\n",
+        "boot {boot}\nfirst {} {}\nwatcher {} {}\nnetwork {network}\nprocesses {processes}\n",
         first.pid, first.started, watcher.pid, watcher.started
     )
 }
@@ -236,6 +240,7 @@ fn parse(text: &str, boot: &str) -> Record {
         } else {
             Network::Own
         },
+        own_processes: value("processes") != "shared",
     }
 }
 
@@ -254,6 +259,7 @@ mod tests {
                 started: 344,
             },
             network: Network::Host,
+            own_processes: false,
         }
     }
 

@@ -14,9 +14,12 @@ pub(super) type CloneFlags = libc::c_int;
 
 /// The child's parent is the caller's parent.
 pub(super) const SIBLING: CloneFlags = libc::CLONE_PARENT;
-/// A jail's namespaces beside its network and its control groups.
-pub(super) const JAIL: CloneFlags =
-    libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
+/// The namespaces that every jail has of its own.
+pub(super) const JAIL: CloneFlags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC;
+/// A host name of its own.
+pub(super) const HOST_NAME: CloneFlags = libc::CLONE_NEWUTS;
+/// Processes of its own.
+pub(super) const PROCESSES: CloneFlags = libc::CLONE_NEWPID;
 /// A network of its own.
 pub(super) const NETWORK: CloneFlags = libc::CLONE_NEWNET;
 

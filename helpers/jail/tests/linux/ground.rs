@@ -265,6 +265,8 @@ pub(crate) fn policy(dir: &Path) -> JailPolicy {
         mount_root: path("mnt"),
         record_dir: path("jails"),
         allow_host_network: true,
+        allow_host_processes: true,
+        allow_host_devices: true,
         capability_mask: 0xa804_25fb,
         devfs_ruleset: 4200,
     }
@@ -284,6 +286,7 @@ pub(crate) fn spec(name: &str) -> JailSpec {
         flavour: Flavour::Native,
         shm_bytes: 1 << 20,
         sysctls: Bounded::default(),
+        openings: protocol::jail::Openings::default(),
     }
 }
 

@@ -149,7 +149,7 @@ impl Part {
 
     /// Its first entry, by which it is known: an entry has a time of its own.
     fn beginning(&self) -> Result<Vec<u8>> {
-        let line = if self.is_compressed {
+        if self.is_compressed {
             let line = first_line(GzDecoder::new(&self.file));
             (&self.file).rewind()?;
             line
@@ -158,8 +158,7 @@ impl Part {
                 file: &self.file,
                 offset: 0,
             })
-        };
-        line
+        }
     }
 }
 

@@ -131,17 +131,26 @@ fn memory(limits: &Limits, unified: bool) -> Vec<Setting> {
     if !unified {
         let both = format!("{} {}", or(memory_bytes, "-1"), or(memory_swap_bytes, "-1"));
         let soft = or(memory_reservation_bytes, "-1");
-        return vec![
+        let mut settings = vec![
             set("memory", "memory.limit_in_bytes", both, is_limited),
             set("memory", "memory.soft_limit_in_bytes", soft, is_reserved),
         ];
+        if limits.swappiness != UNLIMITED {
+            settings.push(set("memory", "memory.swappiness", limits.swappiness, true));
+        }
+        return settings;
     }
     let swap = if memory_swap_bytes == UNLIMITED {
         UNLIMITED
     } else {
         memory_swap_bytes - memory_bytes
     };
-    vec![
+    let mut settings = Vec::new();
+    if limits.swappiness != UNLIMITED {
+        // There is no such file, which is told.
+        settings.push(set("memory", "memory.swappiness", limits.swappiness, true));
+    }
+    settings.extend([
         set("memory", "memory.max", or(memory_bytes, "max"), is_limited),
         // A kernel without swap accounting has no such file, and memory alone is limited then.
         set("memory", "memory.swap.max", or(swap, "max"), false),
@@ -151,7 +160,8 @@ fn memory(limits: &Limits, unified: bool) -> Vec<Setting> {
             if is_reserved { memory_reservation_bytes } else { 0 },
             is_reserved,
         ),
-    ]
+    ]);
+    settings
 }
 
 fn processor(limits: &Limits, unified: bool) -> Vec<Setting> {

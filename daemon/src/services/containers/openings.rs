@@ -1,0 +1,357 @@
+//! What a container shares with the host or with another container: `--pid`, `--uts`, `--network container:`, `--device` and
+//! `--device-cgroup-rule`. The jail helper's policy has the last word.
+
+use super::messages::Find;
+use super::state::Container;
+use super::verbs::Deps;
+use crate::services::{Failure, naming};
+use docker_api::containers::ContainerConfig;
+use docker_api::host_config::{DeviceMapping, HostConfig};
+use protocol::jail::{Device, DeviceRule, Openings, Space};
+use protocol::names::{Bounded, Text};
+use rustix::fs::{FileType, RawMode};
+use std::sync::Arc;
+
+/// How a mode names another container.
+const CONTAINER: &str = "container:";
+
+/// Permission bits of a device node.
+const MODE_BITS: RawMode = 0o777;
+
+/// Looks at the modes of a new container, and at what does not go together with them (dockerd's `validateNetMode`).
+///
+/// # Errors
+/// `Invalid` in dockerd's words.
+pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), Failure> {
+    let invalid = |text: &str| Err(Failure::Invalid(text.to_owned()));
+    let has_hostname = !config.hostname.is_empty();
+    match host.pid_mode.as_str() {
+        "" | "host" => {}
+        other if other.strip_prefix(CONTAINER).is_some_and(|name| !name.is_empty()) => {}
+        other => return Err(Failure::Invalid(format!("invalid PID mode: {other}"))),
+    }
+    match host.uts_mode.as_str() {
+        "" => {}
+        "host" if has_hostname => return invalid("conflicting options: hostname and the UTS mode"),
+        "host" => {}
+        other => return Err(Failure::Invalid(format!("invalid UTS mode: {other}"))),
+    }
+    for rule in host.device_cgroup_rules.iter().flatten() {
+        parse_rule(rule)
+            .ok_or_else(|| Failure::Invalid(format!("invalid device cgroup rule format: '{rule}'")))?;
+    }
+    let Some(other) = host.network_mode.strip_prefix(CONTAINER) else {
+        return Ok(());
+    };
+    if other.is_empty() {
+        return invalid("invalid container format container:<name|id>");
+    }
+    fn some<T>(list: Option<&Vec<T>>) -> bool {
+        list.is_some_and(|list| !list.is_empty())
+    }
+    let conflicts = [
+        (has_hostname, "conflicting options: hostname and the network mode"),
+        (
+            some(host.links.as_ref()),
+            "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+        ),
+        (
+            some(host.dns.as_ref()),
+            "conflicting options: dns and the network mode",
+        ),
+        (
+            some(host.extra_hosts.as_ref()),
+            "conflicting options: custom host-to-IP mapping and the network mode",
+        ),
+        (
+            host.publish_all_ports || host.port_bindings.as_ref().is_some_and(|ports| !ports.is_empty()),
+            "conflicting options: port publishing and the container type network mode",
+        ),
+        (
+            config
+                .exposed_ports
+                .as_ref()
+                .is_some_and(|ports| !ports.is_empty()),
+            "conflicting options: port exposing and the container type network mode",
+        ),
+    ];
+    match conflicts.iter().find(|(is_so, _)| *is_so) {
+        Some((_, text)) => invalid(text),
+        None => Ok(()),
+    }
+}
+
+/// The container whose network a new one is going to share; its mode then names it by its id, as dockerd shows it.
+///
+/// # Errors
+/// `NotFound` in dockerd's words.
+pub(super) async fn settle(
+    deps: &Deps,
+    tenant: &str,
+    host: &mut HostConfig,
+) -> Result<Option<Arc<Container>>, Failure> {
+    let Some(name) = host.network_mode.strip_prefix(CONTAINER) else {
+        return Ok(None);
+    };
+    let other = find(deps, tenant, name).await?;
+    host.network_mode = format!("{CONTAINER}{}", other.id);
+    Ok(Some(other))
+}
+
+async fn find(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
+    let find = Find {
+        text: name.to_owned(),
+        tenant: tenant.to_owned(),
+    };
+    let found = deps.table.ask(find).await?;
+    found
+        .map(|found| found.container)
+        .map_err(|error| Failure::NotFound(error.to_string()))
+}
+
+/// The container whose network a starting one shares.
+///
+/// # Errors
+/// dockerd's words for one that does not run.
+pub(super) async fn neighbour(deps: &Deps, container: &Container) -> Result<Option<Arc<Container>>, Failure> {
+    let Some(name) = container.host_config.network_mode.strip_prefix(CONTAINER) else {
+        return Ok(None);
+    };
+    running(deps, container, name, "network").await.map(Some)
+}
+
+async fn running(
+    deps: &Deps,
+    container: &Container,
+    name: &str,
+    what: &str,
+) -> Result<Arc<Container>, Failure> {
+    let other = find(deps, &container.tenant, name).await?;
+    if other.id == container.id {
+        return Err(Failure::Invalid(format!("container is joining its own {what}")));
+    }
+    if other.pid().is_none() {
+        let text = format!("cannot join {what} of a non running container: {}", other.id);
+        return Err(Failure::Conflict(text));
+    }
+    Ok(other)
+}
+
+/// A container as its files show it: where it shares a network, names and addresses are those of the other one.
+#[must_use]
+pub(super) fn as_on_network(container: &Container, other: &Container) -> Container {
+    let mut shown = container.clone();
+    shown.attachments.clone_from(&other.attachments);
+    shown.config.hostname.clone_from(&other.config.hostname);
+    shown.config.domainname.clone_from(&other.config.domainname);
+    let (own, others) = (&mut shown.host_config, &other.host_config);
+    own.network_mode.clone_from(&others.network_mode);
+    own.links.clone_from(&others.links);
+    own.extra_hosts.clone_from(&others.extra_hosts);
+    own.dns.clone_from(&others.dns);
+    own.dns_options.clone_from(&others.dns_options);
+    own.dns_search.clone_from(&others.dns_search);
+    shown
+}
+
+/// All of it in the helper's words.
+///
+/// # Errors
+/// `Conflict` for another container that does not run, `Invalid` for a device that is none.
+pub(super) async fn of(
+    deps: &Deps,
+    container: &Container,
+    other: Option<&Container>,
+) -> Result<Openings, Failure> {
+    let host = &container.host_config;
+    let processes = match host.pid_mode.as_str() {
+        "host" => Space::Host,
+        mode => match mode.strip_prefix(CONTAINER) {
+            Some(name) => Space::Of(naming::jail(
+                &running(deps, container, name, "PID namespace").await?.id,
+            )?),
+            None => Space::Own,
+        },
+    };
+    let devices = host.devices.iter().flatten().map(device);
+    let rules = host.device_cgroup_rules.iter().flatten();
+    let rules = rules.filter_map(|text| parse_rule(text)).flatten().collect();
+    Ok(Openings {
+        processes,
+        shares_host_name: host.uts_mode == "host",
+        network_of: other.map(|other| naming::jail(&other.id)).transpose()?,
+        devices: Bounded::new(devices.collect::<Result<_, _>>()?)?,
+        device_rules: Bounded::new(rules)?,
+    })
+}
+
+/// `c 7:128 rwm`; `a` is both kinds.
+fn parse_rule(text: &str) -> Option<Vec<DeviceRule>> {
+    let mut parts = text.split(' ');
+    let (kind, numbers, access) = (parts.next()?, parts.next()?, parts.next()?);
+    let (major, minor) = numbers.split_once(':')?;
+    let number = |text: &str| match text {
+        "*" => Some(None),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().map(Some),
+        _ => None,
+    };
+    let has = |letter: char| access.contains(letter);
+    let is_access = (1..=3).contains(&access.len()) && access.chars().all(|letter| "rwm".contains(letter));
+    let rule = DeviceRule {
+        is_block: kind == "b",
+        major: number(major)?,
+        minor: number(minor)?,
+        read: has('r'),
+        write: has('w'),
+        make: has('m'),
+    };
+    if parts.next().is_some() || !is_access {
+        return None;
+    }
+    match kind {
+        "a" => Some(vec![
+            rule.clone(),
+            DeviceRule {
+                is_block: true,
+                ..rule
+            },
+        ]),
+        "b" | "c" => Some(vec![rule]),
+        _ => None,
+    }
+}
+
+fn device(wish: &DeviceMapping) -> Result<Device, Failure> {
+    let path = &wish.path_on_host;
+    let no_device = |why: &str| {
+        Failure::Invalid(format!(
+            "error gathering device information while adding custom device \"{path}\": {why}"
+        ))
+    };
+    let stat = rustix::fs::stat(path.as_str()).map_err(|_| no_device("no such file or directory"))?;
+    let is_block = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::BlockDevice => true,
+        FileType::CharacterDevice => false,
+        _ => return Err(no_device("not a device node")),
+    };
+    let inside = Some(&wish.path_in_container).filter(|inside| !inside.is_empty());
+    let access = match wish.cgroup_permissions.as_str() {
+        "" => "rwm",
+        access => access,
+    };
+    Ok(Device {
+        path: Text::new(inside.unwrap_or(path).clone())?,
+        rule: DeviceRule {
+            is_block,
+            major: Some(rustix::fs::major(stat.st_rdev)),
+            minor: Some(rustix::fs::minor(stat.st_rdev)),
+            read: access.contains('r'),
+            write: access.contains('w'),
+            make: access.contains('m'),
+        },
+        // Nine bits fit.
+        mode: (stat.st_mode & MODE_BITS) as u16,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(config: &str, host: &str) -> String {
+        let config = serde_json::from_str(config).unwrap();
+        let host = serde_json::from_str(host).unwrap();
+        check(&config, &host).map_or_else(|failure| failure.to_string(), |()| "accepted".to_owned())
+    }
+
+    #[test]
+    fn modes_are_judged_in_dockerds_words() {
+        for (config, host, wanted) in [
+            ("{}", r#"{"PidMode":"host","UTSMode":"host"}"#, "accepted"),
+            (
+                "{}",
+                r#"{"PidMode":"container:x","NetworkMode":"container:x"}"#,
+                "accepted",
+            ),
+            (
+                "{}",
+                r#"{"PidMode":"container:"}"#,
+                "invalid PID mode: container:",
+            ),
+            ("{}", r#"{"PidMode":"zz"}"#, "invalid PID mode: zz"),
+            ("{}", r#"{"UTSMode":"zz"}"#, "invalid UTS mode: zz"),
+            (
+                r#"{"Hostname":"h"}"#,
+                r#"{"UTSMode":"host"}"#,
+                "conflicting options: hostname and the UTS mode",
+            ),
+            (
+                r#"{"Hostname":"h"}"#,
+                r#"{"NetworkMode":"container:x"}"#,
+                "conflicting options: hostname and the network mode",
+            ),
+            (
+                "{}",
+                r#"{"NetworkMode":"container:x","PublishAllPorts":true}"#,
+                "conflicting options: port publishing and the container type network mode",
+            ),
+            (
+                "{}",
+                r#"{"NetworkMode":"container:"}"#,
+                "invalid container format container:<name|id>",
+            ),
+            (
+                "{}",
+                r#"{"DeviceCgroupRules":["c 7:128 rwm","a *:* r","d 1:1 r"]}"#,
+                "invalid device cgroup rule format: 'd 1:1 r'",
+            ),
+        ] {
+            assert_eq!(refusal(config, host), wanted, "{config} {host}");
+        }
+    }
+
+    #[test]
+    fn rules_of_devices_are_read_whole_or_not_at_all() {
+        let rule = parse_rule("c 7:* rm").unwrap();
+        assert_eq!((rule[0].major, rule[0].minor), (Some(7), None));
+        assert_eq!((rule[0].read, rule[0].write, rule[0].make), (true, false, true));
+        assert_eq!(parse_rule("a *:* rwm").unwrap().len(), 2);
+        for bad in [
+            "",
+            "c",
+            "c 7",
+            "c 7:1",
+            "c 7:1 x",
+            "c 7:1 rwmr",
+            "c x:1 r",
+            "c 7:1 r more",
+            "c 7: r",
+        ] {
+            assert_eq!(parse_rule(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_described_as_it_is_on_the_host() {
+        let wish = DeviceMapping {
+            path_on_host: "/dev/null".to_owned(),
+            path_in_container: "/dev/other".to_owned(),
+            cgroup_permissions: "rw".to_owned(),
+        };
+        let shown = device(&wish).unwrap();
+        assert_eq!(shown.path.as_str(), "/dev/other");
+        assert!(!shown.rule.is_block && shown.rule.write && !shown.rule.make);
+        let missing = DeviceMapping {
+            path_on_host: "/dev/nosuch".to_owned(),
+            ..wish
+        };
+        assert!(
+            device(&missing)
+                .unwrap_err()
+                .to_string()
+                .ends_with("no such file or directory")
+        );
+    }
+}
