@@ -17,8 +17,9 @@ fn the_hosts_processes_are_seen_and_only_the_containers_end_with_it() {
     // Its own two, and not every process of the host.
     eventually("it runs", || docker.ok("top sh-1").lines().count() == 4);
     docker.ok("rm -f sh-1");
-    let is_left =
-        |pid: &std::path::Path| std::fs::read(pid.join("cmdline")).is_ok_and(|line| line == b"sleep\04321\0");
+    let is_left = |pid: &std::path::Path| {
+        std::fs::read(pid.join("cmdline")).is_ok_and(|line| line == b"sleep\x004321\0")
+    };
     let left = std::fs::read_dir("/proc")
         .unwrap()
         .filter(|entry| is_left(&entry.as_ref().unwrap().path()));
@@ -32,7 +33,10 @@ fn processes_and_network_of_another_container_are_shared() {
     let address = docker.ok("exec sh-2 ip -o addr show eth0");
     let with = "run --rm --network container:sh-2 --pid container:sh-2 base";
     assert_eq!(docker.ok(&format!("{with} ip -o addr show eth0")), address);
-    assert_eq!(docker.ok(&format!("{with} cat /proc/1/cmdline")), "sleep\0600\0");
+    assert_eq!(
+        docker.ok(&format!("{with} cat /proc/1/cmdline")),
+        "sleep\x00600\0"
+    );
     assert_eq!(docker.ok(&format!("{with} hostname")), "first");
     let hosts = docker.ok("exec sh-2 cat /etc/hosts");
     assert_eq!(docker.ok(&format!("{with} cat /etc/hosts")), hosts);

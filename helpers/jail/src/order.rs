@@ -1,16 +1,15 @@
 //! How a request travels from the front to the hand, and from the hand to a waiting first process, as a fixed-size order.
 //!
 //! Reading an order back goes through the same checked names as reading a frame, so a hand whose front was taken over
-//! still sees only good names. Whether the request is allowed is [`crate::policy`]'s to say, once more. Lists of numbers
-//! and short texts (limits, kernel settings) travel as the protocol encodes them, in the block, where their types bound them.
+//! still sees only good names. Whether the request is allowed is [`crate::policy`]'s to say, once more. A jail to be made
+//! and its limits travel as the protocol encodes them, in the block, where their types bound them.
 
 use crate::policy::argument_bytes;
 use helper_runtime::order::{BadOrder, Order};
 use protocol::codec::{Decode, Encode, decode, encode};
-use protocol::jail::{JailSpec, Network, ProcessSpec, Request, Rlimit, Role, SignalTarget, Stdio};
+use protocol::jail::{ProcessSpec, Request, Rlimit, Role, SignalTarget, Stdio};
 use protocol::limits::{ARGUMENT_BLOCK_BYTES_MAX, ARGUMENTS_MAX};
-use protocol::mount::{Access, Flavour};
-use protocol::names::{Bounded, HostName, JailName, Label, MountName, Text};
+use protocol::names::{Bounded, JailName, Label, Text};
 use protocol::{Answer, ErrorCode, HelperError};
 
 const CREATE: u32 = 1;
@@ -27,9 +26,6 @@ const USAGE: u32 = 11;
 
 /// Text 0 of every order: the jail's name; for a listing the name after which it begins, or nothing.
 const JAIL: usize = 0;
-/// Create: root and host name.
-const ROOT: usize = 1;
-const HOSTNAME: usize = 2;
 /// Launch: working directory, `5,100,…`, `nofile=1024:4096 …`.
 const CWD: usize = 1;
 const GROUPS: usize = 2;
@@ -55,7 +51,11 @@ type Fit<T> = Result<T, BadOrder>;
 
 fn fill(request: &Request) -> Fit<Order> {
     match request {
-        Request::Create(spec) => fill_create(spec),
+        Request::Create(spec) => {
+            let mut order = named(CREATE, &spec.jail)?;
+            order.set_block(encoded(&**spec)?)?;
+            Ok(order)
+        }
         Request::OpenNetwork { jail } => named(OPEN_NETWORK, jail),
         Request::Launch { jail, process } => fill_launch(named(LAUNCH, jail)?, process),
         Request::Signal { jail, target, signal } => {
@@ -94,18 +94,6 @@ fn decoded<T: Decode<()>>(block: &[u8]) -> Fit<T> {
 fn named(operation: u32, jail: &JailName) -> Fit<Order> {
     let mut order = Order::new(operation);
     order.set_text(JAIL, jail.as_str())?;
-    Ok(order)
-}
-
-fn fill_create(spec: &JailSpec) -> Fit<Order> {
-    let mut order = named(CREATE, &spec.jail)?;
-    order.set_text(ROOT, spec.root.as_str())?;
-    order.set_text(HOSTNAME, spec.hostname.as_str())?;
-    order.numbers[0] = u64::from(spec.network == Network::Host);
-    order.numbers[1] = u64::from(spec.root_access == Access::ReadOnly);
-    order.numbers[2] = u64::from(spec.flavour == Flavour::Linux);
-    order.numbers[3] = spec.shm_bytes;
-    order.set_block(encoded(&(spec.sysctls.clone(), spec.openings.clone()))?)?;
     Ok(order)
 }
 
@@ -163,7 +151,7 @@ pub(crate) fn capability_mask(process: &ProcessSpec) -> Fit<u64> {
 fn parse(order: &Order) -> Fit<Request> {
     let jail = || JailName::new(order.text(JAIL)?).map_err(|bad| BadOrder(bad.0));
     match order.operation {
-        CREATE => Ok(Request::Create(Box::new(parse_create(order, jail()?)?))),
+        CREATE => Ok(Request::Create(decoded(order.block())?)),
         OPEN_NETWORK => Ok(Request::OpenNetwork { jail: jail()? }),
         LAUNCH => Ok(Request::Launch {
             jail: jail()?,
@@ -191,21 +179,6 @@ fn parse(order: &Order) -> Fit<Request> {
         USAGE => Ok(Request::Usage { jail: jail()? }),
         _ => Err(BadOrder("no such operation")),
     }
-}
-
-fn parse_create(order: &Order, jail: JailName) -> Fit<JailSpec> {
-    let (sysctls, openings) = decoded(order.block())?;
-    Ok(JailSpec {
-        jail,
-        root: MountName::new(order.text(ROOT)?).map_err(|bad| BadOrder(bad.0))?,
-        hostname: HostName::new(order.text(HOSTNAME)?).map_err(|bad| BadOrder(bad.0))?,
-        network: choose(order.numbers[0], [Network::Own, Network::Host])?,
-        root_access: choose(order.numbers[1], [Access::ReadWrite, Access::ReadOnly])?,
-        flavour: choose(order.numbers[2], [Flavour::Native, Flavour::Linux])?,
-        shm_bytes: order.numbers[3],
-        sysctls,
-        openings,
-    })
 }
 
 fn parse_launch(order: &Order) -> Fit<ProcessSpec> {
@@ -308,7 +281,9 @@ mod tests {
     use super::*;
     use crate::policy::tests::{jail, limits, process};
     use helper_runtime::order::FIXED_BYTES;
-    use protocol::jail::{Openings, Space, Sysctl};
+    use protocol::jail::{JailSpec, Network, Openings, Space, Sysctl};
+    use protocol::mount::{Access, Flavour};
+    use protocol::names::HostName;
 
     fn every_request() -> Vec<Request> {
         let name = || JailName::new("j1").unwrap();

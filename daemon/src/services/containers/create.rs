@@ -122,11 +122,8 @@ fn assemble(
     if let Some(image) = image {
         merge(&mut config, &image.config.config);
     }
-    if config.hostname.is_empty() && (host_config.network_mode == "host" || host_config.uts_mode == "host") {
-        config.hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    }
     if config.hostname.is_empty() {
-        config.hostname = id.get(..12).unwrap_or(&id).to_owned();
+        config.hostname = openings::hostname(&host_config, &id);
     }
     host_config.fill_defaults();
     if host_config.runtime.is_empty() {

@@ -98,6 +98,16 @@ pub(super) async fn settle(
     Ok(Some(other))
 }
 
+/// The host name of a container that was given none: the host's where it shares its name or network, else the beginning of its
+/// id.
+pub(super) fn hostname(host: &HostConfig, id: &str) -> String {
+    if host.network_mode == "host" || host.uts_mode == "host" {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    } else {
+        id.get(..12).unwrap_or(id).to_owned()
+    }
+}
+
 async fn find(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
     let find = Find {
         text: name.to_owned(),
