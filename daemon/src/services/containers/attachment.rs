@@ -18,6 +18,9 @@ pub(super) const LEAVE_HOST_NETWORK: &str =
 pub(super) const NO_NETWORK: &str =
     "container cannot be connected to multiple networks with one of the networks in private (none) mode";
 
+/// How the names of those options begin that dockerd's own drivers read.
+const DRIVER_OPTIONS: &str = "com.docker.network.";
+
 /// One network that a container is on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
@@ -150,10 +153,9 @@ pub(super) fn judge(attachment: &Attachment, network: Option<&Network>) -> Resul
             joined(&errors)
         )));
     }
-    let options = wish
-        .driver_opts
-        .as_ref()
-        .is_some_and(|options| !options.is_empty());
+    // As with dockerd, what no driver of ours knows by its name is kept and shown, for whoever put it there.
+    let mut options = wish.driver_opts.iter().flatten();
+    let options = options.any(|(name, _)| name.starts_with(DRIVER_OPTIONS));
     for (what, is_set) in [
         (
             "a link-local address",

@@ -81,21 +81,13 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
     }
 }
 
-/// The container whose network a new one is going to share; its mode then names it by its id, as dockerd shows it.
-///
-/// # Errors
-/// `NotFound` in dockerd's words.
-pub(super) async fn settle(
-    deps: &Deps,
-    tenant: &str,
-    host: &mut HostConfig,
-) -> Result<Option<Arc<Container>>, Failure> {
-    let Some(name) = host.network_mode.strip_prefix(CONTAINER) else {
-        return Ok(None);
-    };
-    let other = find(deps, tenant, name).await?;
+/// The container whose network a new one is going to share, if it is there already; the mode then names it by its id, as dockerd
+/// shows it. One that is not there is told at the start: a 404 of create is taken for a missing image.
+pub(super) async fn settle(deps: &Deps, tenant: &str, host: &mut HostConfig) -> Option<Arc<Container>> {
+    let name = host.network_mode.strip_prefix(CONTAINER)?;
+    let other = find(deps, tenant, name).await.ok()?;
     host.network_mode = format!("{CONTAINER}{}", other.id);
-    Ok(Some(other))
+    Some(other)
 }
 
 /// The host name of a container that was given none: the host's where it shares its name or network, else the beginning of its

@@ -31,7 +31,11 @@ impl Containers {
             let _changing = found.lock.lock().await;
             let container = current(&deps, &found.container.id).await?;
             judge(Ask::Unpause, &container, &container.name)?;
-            resume(&deps, &by, &container).await
+            match resume(&deps, &by, &container).await {
+                // It has ended a moment ago, which is told by itself.
+                Err(Failure::NotFound(text)) => Err(Failure::Conflict(text)),
+                other => other,
+            }
         })
         .await
     }
@@ -65,7 +69,13 @@ pub(super) async fn pause(deps: &Deps, by: &Principal, found: &Found) -> Result<
 /// # Errors
 /// What the jail helper answers: `NotFound` where the processes are no more.
 pub(super) async fn resume(deps: &Deps, by: &Principal, container: &Container) -> Result<(), Failure> {
-    deps.helpers.jail.resume(by, naming::jail(&container.id)?).await?;
+    match deps.helpers.jail.resume(by, naming::jail(&container.id)?).await {
+        Err(error) if error.is_not_found() => {
+            let text = format!("container {} is not running", container.id);
+            return Err(Failure::NotFound(text));
+        }
+        other => other?,
+    }
     match deps.change(&container.id, Event::Resumed).await {
         Ok(resumed) => deps.tell(&resumed, "unpause", &[]),
         // It has ended since, by the signal that it was resumed for.
