@@ -16,7 +16,7 @@ pub(crate) fn a_paused_container_stands_still(story: &mut Story) {
         "paused true"
     );
     // Every process of it is stopped (ps(1): T).
-    let states = story.guest("ps -axo stat,jid | awk '$2 != 0 { print substr($1, 1, 1) }' | sort -u");
+    let states = story.guest("ps -ax -o stat= -o jid= | awk '$2 != 0 { print substr($1, 1, 1) }' | sort -u");
     assert_eq!(states, "T");
     let before = story.docker("logs --tail 1 counter");
     story.guest("sleep 2");
@@ -62,7 +62,7 @@ pub(crate) fn limits_bite(story: &mut Story) {
     story.guest("sleep 10");
     let rules = story.guest("rctl jail: | grep pcpu");
     assert!(rules.contains("pcpu:deny=25"), "{rules}");
-    let used = story.guest("ps -axo pcpu,jid | awk '$2 != 0 { print int($1) }'");
+    let used = story.guest("ps -ax -o pcpu= -o jid= | awk '$2 != 0 { print int($1) }'");
     assert!(used.parse::<u32>().is_ok_and(|percent| percent < 60), "{used}");
     story.docker("rm -f half");
     assert_eq!(story.guest("rctl"), "");

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Longer than any answer needs on a machine that is emulated.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// What answers on TCP port 80 and UDP port 53 of a container.
-const SERVER: &str = "while :; do echo tcp-served | nc -l 80 > /dev/null; done & while :; do echo udp-served | nc -u -l -w 1 53 > /dev/null; done";
+/// Who asks through QEMU's forwarding, as the guest sees it.
+const OUTSIDE_ADDRESS: &str = "10.0.2.2";
 
 /// The guest's own address towards the outside (QEMU's user network).
 const HOST_ADDRESS: &str = "10.0.2.15";
@@ -31,26 +31,25 @@ pub(crate) fn names_are_found_on_a_user_network(story: &mut Story) {
 
 pub(crate) fn published_ports_are_reached_from_everywhere(story: &mut Story) {
     let (tcp, udp) = story.machine.published();
-    story.docker(&format!(
-        "run -d --name published -p 8080:80 -p 5353:53/udp base sh -c '{SERVER}'"
-    ));
+    story.guest("mkdir -p /srv/tools && cp /usr/local/sbin/probe /srv/tools/");
+    story.docker(
+        "run -d --name published -v /srv/tools:/tools:ro -p 8080:80 -p 5353:80/udp base /tools/probe serve 80",
+    );
     assert_eq!(
         story.docker("port published 80/tcp").lines().next(),
         Some("0.0.0.0:8080")
     );
-    // From another machine: QEMU forwards from this one.
-    assert_eq!(ask_tcp(tcp), "tcp-served\n");
-    assert_eq!(ask_udp(udp), "udp-served\n");
+    // From another machine, whose address the server sees: QEMU forwards from this one.
+    assert_eq!(ask_tcp(tcp), OUTSIDE_ADDRESS);
+    assert_eq!(ask_udp(udp), OUTSIDE_ADDRESS);
     for address in [HOST_ADDRESS, "127.0.0.1"] {
-        let tcp = story.guest(&format!("echo | nc -N -w 5 {address} 8080"));
-        assert_eq!(tcp, "tcp-served", "{address}");
-        let udp = story.guest(&format!("echo | nc -u -w 3 {address} 5353"));
-        assert_eq!(udp, "udp-served", "{address}");
+        for (transport, port) in [("tcp", 8080), ("udp", 5353)] {
+            story.guest(&format!("/srv/tools/probe ask {transport} {address} {port}"));
+        }
     }
-    let other = story.docker(&format!(
-        "run --rm base sh -c 'echo | nc -N -w 5 {HOST_ADDRESS} 8080'"
+    story.docker(&format!(
+        "run --rm -v /srv/tools:/tools:ro base /tools/probe ask tcp {HOST_ADDRESS} 8080"
     ));
-    assert_eq!(other, "tcp-served");
     let taken = story.ends(125, "run --rm -p 8080:80 base true");
     assert!(taken.err.contains("port is already allocated"), "{taken:?}");
     story.docker("rm -f published");

@@ -26,7 +26,7 @@ const PREPARATIONS: [&str; 4] = [
     "for m in if_bridge if_epair nullfs tmpfs fdescfs procfs; do kldload -n $m; done",
     "zpool create -f tank vtbd2 && zfs create -o mountpoint=none tank/cellblock",
     "pw groupadd cellblock && pw useradd cellblock -g cellblock -d /nonexistent -s /usr/sbin/nologin",
-    "sysctl net.pf.filter_local=1 && service pf restart",
+    "sysctl net.pf.filter_local=1 net.inet6.ip6.forwarding=1 && service pf restart",
 ];
 
 /// Starts it as rc(8) does, and offers the socket on the port that is forwarded.
@@ -232,7 +232,11 @@ impl Story {
             self.docker.ok(&format!("rm c{round}"));
         }
         println!("{CYCLES} times create, start, kill, rm");
-        self.is_empty("jails", "jls -d jid");
+        // A jail whose connections linger (TIME_WAIT) is a dying one for a minute.
+        self.is_empty(
+            "jails",
+            "for i in $(jot 45); do [ -z \"$(jls -d jid)\" ] && break; sleep 2; done; jls -d jid",
+        );
         self.is_empty("mounts", "mount -p | grep /cellblock/mnt/ || true");
         self.is_empty("interfaces", "ifconfig -g epair || true");
         self.is_empty(

@@ -59,6 +59,9 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     kernel.containers.start_by_policy(&kernel.by).await;
     let state = kernel.edge_state();
     let serving = tokio::spawn(edge::serve(listener, state));
+    // Who cannot make a dataset is not ready; the launcher tries again, and gives up where this is its first daemon.
+    let space = kernel.helpers.zfs.pool_space(&kernel.by).await;
+    space.map_err(crate::services::Failure::from)?;
     supervisor.launcher.ready().map_err(StartError::Io)?;
     tracing::info!("ready");
     let (networks, by) = (kernel.networks.clone(), kernel.by.clone());

@@ -44,9 +44,11 @@ pub(crate) fn judge(limits: &Limits) -> Answer<()> {
 
 /// The rules behind limits, each without its subject.
 fn rules(limits: &Limits) -> Vec<String> {
-    let swap = match limits.memory_swap_bytes {
-        UNLIMITED => UNLIMITED,
-        both => both - limits.memory_bytes,
+    // racct counts as swap what is reserved for anonymous memory, wherever it lies now: Docker's limit of both. Docker's default,
+    // twice the memory, would only refuse programs that reserve more than they use.
+    let both = match limits.memory_swap_bytes {
+        default if default == limits.memory_bytes.saturating_mul(2) => UNLIMITED,
+        other => other,
     };
     let percent = match limits.cpu_quota_us {
         UNLIMITED => UNLIMITED,
@@ -54,7 +56,7 @@ fn rules(limits: &Limits) -> Vec<String> {
     };
     [
         ("memoryuse:sigkill", limits.memory_bytes),
-        ("swapuse:deny", swap),
+        ("swapuse:deny", both),
         ("pcpu:deny", percent),
         ("maxproc:deny", limits.processes),
         ("nthr:deny", limits.processes),
@@ -167,12 +169,18 @@ mod tests {
         };
         let wanted = [
             "memoryuse:sigkill=100",
-            "swapuse:deny=50",
+            "swapuse:deny=150",
             "pcpu:deny=150",
             "maxproc:deny=9",
             "nthr:deny=9",
         ];
         assert_eq!(rules(&limits), wanted);
+        let by_default = Limits {
+            memory_bytes: 100,
+            memory_swap_bytes: 200,
+            ..Limits::default()
+        };
+        assert_eq!(rules(&by_default), ["memoryuse:sigkill=100"]);
         assert!(rules(&Limits::default()).is_empty());
     }
 

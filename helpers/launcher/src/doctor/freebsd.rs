@@ -34,7 +34,7 @@ pub fn checks(config: &Config, probe: &dyn Probe) -> Vec<Check> {
     checks.extend(datasets(config, probe));
     checks.extend(accounts(config, probe));
     checks.push(racct(probe));
-    checks.push(forwarding(config, probe));
+    checks.extend([forwarding(config, probe), forwarding_ipv6(config, probe)]);
     // In the order in which they can be mended: rules, then pf, then what pf reads when it starts.
     checks.extend(anchors(config, probe));
     checks.push(pf(probe));
@@ -176,6 +176,20 @@ fn forwarding(config: &Config, probe: &dyn Probe) -> Check {
         "containers reach only their own network",
         line(mend),
     )
+}
+
+fn forwarding_ipv6(config: &Config, probe: &dyn Probe) -> Check {
+    let name = "net.inet6.ip6.forwarding";
+    let finding = if config.enable_forwarding || is_on(probe, name) {
+        Finding::Good
+    } else {
+        let mend = format!("sysrc ipv6_gateway_enable=YES && sysctl {name}=1");
+        Finding::Useful("networks with IPv6 reach only themselves".to_owned(), line(mend))
+    };
+    Check {
+        what: name.to_owned(),
+        finding,
+    }
 }
 
 fn pf(probe: &dyn Probe) -> Check {

@@ -7,7 +7,7 @@
 //!   the host.
 //! - `rdr`: packets for one of this host's addresses and a published port go to the container. Not on lo0, where a
 //!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
-//! - filter: into the network come answers, published ports and the host; nothing else, and so nothing from another
+//! - filter: into the network come answers, what `rdr` sent there (and tagged) and the host; nothing else, and so nothing from another
 //!   container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
 //!   The network's name server, at the host's own address there, is always reached. IPv6 finds neighbours by packets that
 //!   are judged here too (RFC 4861), where IPv4's ARP is not.
@@ -35,7 +35,7 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
         .partition(|port| port.host.is_unspecified());
     let ports: Vec<&PortRule> = one.into_iter().chain(any).collect();
     lines.extend(ports.iter().flat_map(|port| hairpin(rules, port)));
-    lines.extend(ports.iter().map(|port| redirect(port)));
+    lines.extend(ports.iter().map(|port| redirect(rules, port)));
     for own in rules.subnets.as_slice() {
         let (family, subnet) = (family(own.address), prefix::text(*own));
         lines.extend(["tcp", "udp"].map(|proto| {
@@ -116,7 +116,7 @@ fn hairpin(rules: &RuleSet, port: &PortRule) -> Option<String> {
     ))
 }
 
-fn redirect(port: &PortRule) -> String {
+fn redirect(rules: &RuleSet, port: &PortRule) -> String {
     let host = if port.host.is_unspecified() {
         "(self)".to_owned()
     } else {
@@ -124,19 +124,26 @@ fn redirect(port: &PortRule) -> String {
     };
     let (from, to) = (port.host_port, port.container_port);
     format!(
-        "rdr pass on ! lo0 {} from any to {host} port {from} -> {} port {to}",
+        "rdr pass on ! lo0 {} from any to {host} port {from} tag {} -> {} port {to}",
         transport(port),
+        tag(rules),
         port.container
     )
 }
 
 fn admit(rules: &RuleSet, port: &PortRule) -> String {
     format!(
-        "pass out quick on {} {} from any to {}",
+        "pass out quick on {} {} from any to {} tagged {}",
         rules.bridge,
         transport(port),
-        target(port)
+        target(port),
+        tag(rules)
     )
+}
+
+/// Tells what was sent to a published port from what was sent to the container's own address.
+fn tag(rules: &RuleSet) -> String {
+    format!("{}-published", rules.bridge)
 }
 
 fn target(port: &PortRule) -> String {
@@ -171,11 +178,11 @@ nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.3 port 80 -> (cbbr0:0
 nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.2 port 80 -> (cbbr0:0)
 nat on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.2 port 53 -> (cbbr0:0)
 nat on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::2 port 80 -> (cbbr0:0)
-rdr pass on ! lo0 inet proto tcp from any to 192.0.2.1 port 8080 -> 172.18.0.3 port 80
-rdr pass on ! lo0 inet proto tcp from any to (self) port 8080 -> 172.18.0.2 port 80
-rdr pass on ! lo0 inet proto udp from any to (self) port 5300 -> 172.18.0.2 port 53
-rdr pass on ! lo0 inet proto tcp from any to (self) port 8081 -> 172.18.0.2 port 80
-rdr pass on ! lo0 inet6 proto tcp from any to (self) port 8080 -> fd00:1::2 port 80
+rdr pass on ! lo0 inet proto tcp from any to 192.0.2.1 port 8080 tag cbbr0-published -> 172.18.0.3 port 80
+rdr pass on ! lo0 inet proto tcp from any to (self) port 8080 tag cbbr0-published -> 172.18.0.2 port 80
+rdr pass on ! lo0 inet proto udp from any to (self) port 5300 tag cbbr0-published -> 172.18.0.2 port 53
+rdr pass on ! lo0 inet proto tcp from any to (self) port 8081 tag cbbr0-published -> 172.18.0.2 port 80
+rdr pass on ! lo0 inet6 proto tcp from any to (self) port 8080 tag cbbr0-published -> fd00:1::2 port 80
 pass in quick on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::1 port 53
@@ -184,10 +191,10 @@ pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbrsol no state
 pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbradv no state
 pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)
 pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self)
-pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80
-pass out quick on cbbr0 inet proto tcp from any to 172.18.0.2 port 80
-pass out quick on cbbr0 inet proto udp from any to 172.18.0.2 port 53
-pass out quick on cbbr0 inet6 proto tcp from any to fd00:1::2 port 80
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80 tagged cbbr0-published
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.2 port 80 tagged cbbr0-published
+pass out quick on cbbr0 inet proto udp from any to 172.18.0.2 port 53 tagged cbbr0-published
+pass out quick on cbbr0 inet6 proto tcp from any to fd00:1::2 port 80 tagged cbbr0-published
 pass out quick on cbbr0 inet from (self) to 172.18.0.0/16
 pass out quick on cbbr0 inet6 from (self) to fd00:1::/64
 block drop out quick on cbbr0
