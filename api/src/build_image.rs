@@ -112,8 +112,12 @@ impl BuildQuery {
             remove: true,
             ..Self::default()
         };
+        // Where a name that is no list stands twice, the first counts, as in Go.
+        let mut seen = std::collections::BTreeSet::new();
         for (name, value) in pairs {
-            query.set(name, value)?;
+            if matches!(name, "t" | "extrahosts" | "securityopt") || seen.insert(name) {
+                query.set(name, value)?;
+            }
         }
         Ok(query)
     }
@@ -242,6 +246,7 @@ mod tests {
             ("buildargs", r#"{"A":"1","B":null}"#),
             ("labels", "null"),
             ("target", "final"),
+            ("target", "not this one"),
             ("unknown", "x"),
         ])
         .expect("well formed");

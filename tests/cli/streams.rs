@@ -1,5 +1,7 @@
 //! logs and attach.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use system_tests::docker;
 use system_tests::docker::eventually;
@@ -200,4 +202,27 @@ fn a_signal_to_the_client_goes_to_the_container() {
     assert_eq!(run.line(), "told");
     assert_eq!(run.end().code, 11);
     docker.ok("rm st-10");
+}
+
+#[test]
+fn a_websocket_carries_input_and_output() {
+    let docker = docker!();
+    docker.ok("run -d -i --name st-11 base sh -c 'read line; echo got $line'");
+    let mut socket = UnixStream::connect(docker.socket()).unwrap();
+    // The key and its answer are the example of RFC 6455.
+    let request = "GET /containers/st-11/attach/ws?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(request.as_bytes()).unwrap();
+    // A binary message, masked with nothing.
+    socket.write_all(b"\x82\x83\0\0\0\0hi\n").unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..end]);
+    assert!(
+        head.starts_with("HTTP/1.1 101 ") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        "{head}"
+    );
+    assert_eq!(&answer[end + 4..], b"\x82\x07got hi\n\x88\0");
+    docker.ok("rm -f st-11");
 }

@@ -1,15 +1,28 @@
 //! Query parameters, read as dockerd reads them.
 
 use super::error::ApiError;
-use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use docker_api::filters::Filters;
 use docker_api::query;
 use docker_api::timestamps::parse_unix;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// The query of a request; where a name stands twice, the last one counts.
-pub(super) type Params = Query<BTreeMap<String, String>>;
+/// The query of a request; where a name stands twice, the first one counts, as in Go.
+#[derive(Debug, Default)]
+pub(super) struct Params(BTreeMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = QueryRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, QueryRejection> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+        // Collected from the end, so that the first is what stays.
+        Ok(Params(pairs.into_iter().rev().collect()))
+    }
+}
 
 /// What handlers read from a query.
 pub(super) trait Read {
@@ -81,5 +94,20 @@ impl<'a> Pairs<'a> {
     /// Docker's rule for switches.
     pub(super) fn flag(&self, name: &'a str) -> bool {
         query::truthy(self.text(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    #[tokio::test]
+    async fn the_first_of_two_values_counts() {
+        let request = Request::get("/x?name=a&name=b&all=1").body(()).unwrap();
+        let mut parts = request.into_parts().0;
+        let params = Params::from_request_parts(&mut parts, &()).await.unwrap();
+        assert_eq!((params.text("name"), params.text("none")), ("a", ""));
+        assert!(params.flag("all"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Neither holds what a start writes or mounts into every container: with dockerd those are mounts, and no part of the tree.
 
+use super::judge::{Ask, judge};
 use super::roots::RootGuard;
 use super::state::Container;
 use super::verbs::Containers;
@@ -108,6 +109,7 @@ impl Containers {
     /// `NotFound`, or what the helpers answer.
     pub async fn export(&self, by: &Principal, text: &str) -> Result<Exporting, Failure> {
         let container = self.find(by, text).await?.container;
+        judge(Ask::Export, &container, text)?;
         let root = self.root(by, &container).await?;
         let archive = &self.0.helpers.archive;
         let mut skip = Vec::new();

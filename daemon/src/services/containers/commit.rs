@@ -1,6 +1,7 @@
 //! `docker commit`: what a container changed becomes a layer, and what it runs the configuration of a new image.
 
 use super::create::merge;
+use super::judge::{Ask, judge};
 use super::messages::Found;
 use super::pause;
 use super::state::Container;
@@ -46,6 +47,7 @@ impl Containers {
     async fn commit_now(&self, by: &Principal, text: &str, commit: Commit) -> Result<String, Failure> {
         let found = self.find(by, text).await?;
         let container = Arc::clone(&found.container);
+        judge(Ask::Commit, &container, text)?;
         let parent = if container.image_id.is_empty() {
             None
         } else {

@@ -23,6 +23,10 @@ pub(super) enum Ask {
     Attach,
     /// `GET /top`.
     Top,
+    /// `POST /commit`.
+    Commit,
+    /// `GET /export`.
+    Export,
     /// `POST /update`.
     Update,
     /// `DELETE` without `force`.
@@ -75,7 +79,26 @@ pub(super) fn judge(ask: Ask, container: &Container, named: &str) -> Result<(), 
             "cannot remove container \"{named}\": container is {}: stop the container before removing or force remove",
             container.status_word()
         )),
-        (Ask::Pause | Ask::Exec | Ask::Attach | Ask::Top | Ask::Update | Ask::Remove, _) => Ok(()),
+        (Ask::Commit | Ask::Export, Phase::Removing | Phase::Dead) => {
+            let verb = if ask == Ask::Commit { "commit" } else { "export" };
+            let is = if container.phase == Phase::Dead {
+                "Dead"
+            } else {
+                "being removed"
+            };
+            conflict(format!("You cannot {verb} container {id} which is {is}"))
+        }
+        (
+            Ask::Pause
+            | Ask::Exec
+            | Ask::Attach
+            | Ask::Top
+            | Ask::Commit
+            | Ask::Export
+            | Ask::Update
+            | Ask::Remove,
+            _,
+        ) => Ok(()),
     }
 }
 
@@ -107,6 +130,8 @@ mod tests {
             (Ask::Exec, "cyccccc"),
             (Ask::Attach, "yyccyyy"),
             (Ask::Top, "cyycccc"),
+            (Ask::Commit, "yyyyycc"),
+            (Ask::Export, "yyyyycc"),
             (Ask::Update, "yyyyycc"),
             (Ask::Remove, "ycccyyy"),
         ];

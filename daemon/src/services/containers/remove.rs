@@ -42,7 +42,7 @@ pub(super) async fn remove(
         if !how.force {
             judge(Ask::Remove, &container, text)?;
         }
-        stop::kill(
+        let killed = stop::kill(
             deps,
             by,
             &Found {
@@ -51,7 +51,8 @@ pub(super) async fn remove(
             },
             "KILL",
         )
-        .await?;
+        .await;
+        stop::unless_over(killed)?;
         stop::wait_until_over(deps, &container, KILL_DEADLINE).await?;
         if container.host_config.auto_remove {
             // Its own end removes it; what is left of that is waited for.

@@ -191,7 +191,7 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         Failure::System(docker_api::error::cannot_stop(&container.name, &text))
     })?;
     let number = signal.number(deps.host_os());
-    send(deps, by, &container.id, number, Some(how.why)).await?;
+    unless_over(send(deps, by, &container.id, number, Some(how.why)).await)?;
     let timeout_s = how.timeout_s.or(container.config.stop_timeout);
     let ended = match timeout_s.map(u64::try_from) {
         None => wait_until_over(deps, &container, STOP_DEADLINE).await,
@@ -202,11 +202,22 @@ pub(super) async fn stop(deps: &Deps, by: &Principal, found: &Found, how: &How) 
         }
     };
     if ended.is_err() {
-        send(deps, by, &container.id, 9, Some(how.why)).await?;
+        unless_over(send(deps, by, &container.id, 9, Some(how.why)).await)?;
         wait_until_over(deps, &container, KILL_DEADLINE).await?;
     }
     deps.tell(&container, "stop", &[]);
     Ok(())
+}
+
+/// What ended by itself before the signal came needs none; its end is waited for like any other.
+///
+/// # Errors
+/// Any other failure.
+pub(super) fn unless_over(sent: Result<(), Failure>) -> Result<(), Failure> {
+    match sent {
+        Err(Failure::Conflict(_)) => Ok(()),
+        other => other,
+    }
 }
 
 /// Waits for the end of the current run.

@@ -111,14 +111,21 @@ impl Deps {
     /// Sends a signal to a container's first process.
     ///
     /// # Errors
-    /// What the jail helper answers.
+    /// `Conflict` where it has ended and its jail is gone already; what the jail helper answers.
     pub(super) async fn helpers_signal(&self, by: &Principal, id: &str, signal: u8) -> Result<(), Failure> {
         let jail = naming::jail(id)?;
-        Ok(self
+        let sent = self
             .helpers
             .jail
             .signal(by, jail, SignalTarget::First, signal)
-            .await?)
+            .await;
+        sent.map_err(|error| {
+            if error.is_not_found() {
+                Failure::Conflict(format!("container {id} is not running"))
+            } else {
+                error.into()
+            }
+        })
     }
 
     /// Completes when what an earlier daemon left has been dealt with.
