@@ -19,6 +19,7 @@ mod ports;
 mod reach;
 mod sandboxes;
 mod story;
+mod volumes;
 
 use machine::{Ingredients, Machine};
 use story::Story;
@@ -39,6 +40,7 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     story.files_are_copied_in_and_out();
     story.containers_reach_each_other_and_the_outside();
     story.mounts_are_what_was_asked_for();
+    volumes::are_datasets_with_what_was_asked_for(&mut story);
     changes::are_seen_committed_and_exported(&mut story);
     life::a_paused_container_stands_still(&mut story);
     life::a_container_is_measured(&mut story);
