@@ -23,7 +23,7 @@ impl Containers {
     /// Lets the processes of a container go on.
     ///
     /// # Errors
-    /// `System` where they are not held, as dockerd has it.
+    /// `Conflict` where they are not held.
     pub async fn unpause(&self, by: &Principal, text: &str) -> Result<(), Failure> {
         let found = self.find(by, text).await?;
         let (deps, by) = (Arc::clone(&self.0), by.clone());
