@@ -1,7 +1,7 @@
 //! User networks and published ports.
 
 use crate::story::Story;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -58,7 +58,6 @@ pub(crate) fn published_ports_are_reached_from_everywhere(story: &mut Story) {
 fn ask_tcp(port: u16) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
-    stream.write_all(b"\n").unwrap();
     let mut answer = [0; 64];
     let count = stream.read(&mut answer).unwrap();
     String::from_utf8_lossy(&answer[..count]).into_owned()
