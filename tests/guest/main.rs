@@ -12,6 +12,7 @@
 
 mod changes;
 mod console;
+mod images;
 mod lacking;
 mod life;
 mod machine;
@@ -42,6 +43,7 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     story.mounts_are_what_was_asked_for();
     volumes::are_datasets_with_what_was_asked_for(&mut story);
     changes::are_seen_committed_and_exported(&mut story);
+    images::are_built_saved_and_loaded(&mut story);
     life::a_paused_container_stands_still(&mut story);
     life::a_container_is_measured(&mut story);
     life::limits_bite(&mut story);

@@ -101,6 +101,15 @@ impl Story {
         output
     }
 
+    /// Runs the docker command with this as its standard input; it must succeed, and is shown.
+    #[track_caller]
+    pub(crate) fn fed(&self, line: &str, input: &[u8]) -> String {
+        let ran = self.docker.with_input(line, input);
+        println!("$ docker {line}\n{}{}[{}]", ran.out, ran.err, ran.code);
+        assert_eq!(ran.code, 0, "docker {line}");
+        ran.out
+    }
+
     /// Runs the docker command, which must end so, and shows it.
     #[track_caller]
     pub(crate) fn ends(&self, code: i32, line: &str) -> Ran {
@@ -232,11 +241,8 @@ impl Story {
             self.docker.ok(&format!("rm c{round}"));
         }
         println!("{CYCLES} times create, start, kill, rm");
-        // A jail whose connections linger (TIME_WAIT) is a dying one for a minute.
-        self.is_empty(
-            "jails",
-            "for i in $(jot 45); do [ -z \"$(jls -d jid)\" ] && break; sleep 2; done; jls -d jid",
-        );
+        // A jail whose connections linger (TIME_WAIT) is a dying one for a minute, and pf keeps them for as long.
+        self.is_empty("jails", &settled("jls -d jid"));
         self.is_empty("mounts", "mount -p | grep /cellblock/mnt/ || true");
         self.is_empty("interfaces", "ifconfig -g epair || true");
         self.is_empty(
@@ -246,7 +252,7 @@ impl Story {
         self.is_empty("limits", "rctl");
         self.is_empty(
             "translations",
-            "pfctl -q -s state | grep -E '172\\.(1[7-9]|2|3)' || true",
+            &settled("pfctl -q -s state | grep -E '172\\.(1[7-9]|2|3)'"),
         );
     }
 
@@ -254,6 +260,11 @@ impl Story {
     pub(crate) fn is_empty(&mut self, what: &str, line: &str) {
         assert_eq!(self.guest(line), "", "{what} are left");
     }
+}
+
+/// Lets the guest wait until a line prints nothing, and print it then.
+fn settled(line: &str) -> String {
+    format!("for i in $(jot 60); do [ -z \"$({line})\" ] && break; sleep 2; done; {line} || true")
 }
 
 /// Offers the guest's API as a socket, which is how the docker command is used elsewhere.
