@@ -57,7 +57,30 @@ pub(crate) fn published_ports_are_reached_from_everywhere(story: &mut Story) {
     ));
     let taken = story.ends(125, "run --rm -p 8080:80 base true");
     assert!(taken.err.contains("port is already allocated"), "{taken:?}");
+    rules_are_kept(story);
     story.docker("rm -f published");
+}
+
+/// The administrator loads his own rules anew, and somebody flushes ours.
+fn rules_are_kept(story: &mut Story) {
+    let ask = format!("/srv/tools/probe ask tcp {HOST_ADDRESS} 8080");
+    let own = story.guest("pfctl -q -s rules && pfctl -q -s nat");
+    story.guest("pfctl -q -f /etc/pf.conf");
+    let outside = story.docker(&format!(
+        "run --rm -v /srv/tools:/tools:ro base /tools/probe ask tcp {HOST_ADDRESS} 8080"
+    ));
+    assert!(!outside.is_empty());
+    story.guest(&ask);
+    let id = story.docker("network inspect --format '{{.Id}}' bridge");
+    let anchor = format!("pfctl -q -a cellblock/{}", &id[..12]);
+    let before = story.guest(&format!("{anchor} -s rules && {anchor} -s nat"));
+    assert!(before.contains("rdr pass"), "{before}");
+    story.guest(&format!("{anchor} -F all"));
+    let after = story.guest(&format!(
+        "for i in $(jot 40); do {anchor} -s nat 2>/dev/null | grep -q rdr && break; sleep 1; done; {anchor} -s rules && {anchor} -s nat"
+    ));
+    assert_eq!(after, before, "the flushed rules are not there again");
+    assert_eq!(story.guest("pfctl -q -s rules && pfctl -q -s nat"), own);
 }
 
 fn ask_tcp(port: u16) -> String {

@@ -21,12 +21,11 @@ const INSTALLATION: [&str; 3] = [
     "printf 'parent_dataset = \"tank/cellblock\"\\nbind_roots = [\"/srv\"]\\n' > /usr/local/etc/cellblock/cellblock.toml",
 ];
 
-/// What the doctor asks for after that. The minimal guest has no sysrc(8), so `cellblock setup` cannot be asked.
-const PREPARATIONS: [&str; 4] = [
-    "for m in if_bridge if_epair nullfs tmpfs fdescfs procfs; do kldload -n $m; done",
-    "zpool create -f tank vtbd2 && zfs create -o mountpoint=none tank/cellblock",
-    "pw groupadd cellblock && pw useradd cellblock -g cellblock -d /nonexistent -s /usr/sbin/nologin",
-    "sysctl net.pf.filter_local=1 net.inet6.ip6.forwarding=1 && service pf restart",
+/// What the doctor asks for after that: the pool and IPv6 are the administrator's to decide, the rest is set up.
+const PREPARATIONS: [&str; 3] = [
+    "zpool create -f tank vtbd2",
+    "/usr/local/sbin/cellblock setup --yes",
+    "sysctl net.inet6.ip6.forwarding=1",
 ];
 
 /// Starts it as rc(8) does, and offers the socket on the port that is forwarded.

@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 #[test]
-fn the_daemon_has_no_privilege_no_group_and_no_environment() {
-    if !can_run("the_daemon_has_no_privilege_no_group_and_no_environment") {
+fn the_daemon_has_no_privilege_no_group_and_knows_only_where_authorities_are() {
+    if !can_run("the_daemon_has_no_privilege_no_group_and_knows_only_where_authorities_are") {
         return;
     }
     let ground = Ground::new("daemon-bare");
@@ -20,7 +20,7 @@ fn the_daemon_has_no_privilege_no_group_and_no_environment() {
     let account = cellblock_launcher::accounts::daemon(None).unwrap();
     let ids = |id: u32| [id; 4].map(|id| id.to_string()).join(",");
     let expected = format!(
-        "uid={} gid={} groups=[] eff=0000000000000000 prm=0000000000000000 nnp=1 env=0 cwd=/ fds=[0, 1, 2]",
+        "uid={} gid={} groups=[] eff=0000000000000000 prm=0000000000000000 nnp=1 env=1 cwd=/ fds=[0, 1, 2]",
         ids(account.uid),
         ids(account.gid)
     );

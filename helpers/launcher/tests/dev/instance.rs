@@ -79,6 +79,8 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellblock"));
         command
             .env("CELLBLOCK_LIBEXEC", self.path.join("libexec"))
+            .env("SSL_CERT_FILE", "/etc/ssl/cert.pem")
+            .env_remove("SSL_CERT_DIR")
             .arg("dev")
             .arg(self.base())
             .args(arguments);
@@ -90,6 +92,8 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellblock"));
         command
             .env("CELLBLOCK_LIBEXEC", self.path.join("libexec"))
+            .env("SSL_CERT_FILE", "/etc/ssl/cert.pem")
+            .env_remove("SSL_CERT_DIR")
             .args(["up", "--config", config]);
         self.run(command)
     }
