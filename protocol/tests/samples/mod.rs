@@ -71,6 +71,7 @@ pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<protocol::zfs::Compression>();
     visitor.visit::<protocol::jail::Request>();
     visitor.visit::<protocol::jail::Network>();
+    visitor.visit::<protocol::jail::Space>();
     visitor.visit::<protocol::jail::Role>();
     visitor.visit::<protocol::jail::Stdio>();
     visitor.visit::<protocol::jail::SignalTarget>();
