@@ -4,6 +4,7 @@ use super::LogPlan;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Result, Seek, copy};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -187,15 +188,25 @@ fn first_line(from: impl Read) -> Result<Vec<u8>> {
 /// # Errors
 /// What open(2) gives.
 pub(super) fn all(path: &Path) -> Result<Vec<Part>> {
-    // The current one first: one that becomes full meanwhile is then found twice, and none is passed over.
-    let current = Part::current(path)?;
-    let beginning = current.beginning()?;
-    let mut parts = vec![current];
+    let mut parts = vec![Part::current(path)?];
     for number in 1..FILES_MAX {
         match Part::full(path, number)? {
-            Some(part) if !beginning.is_empty() && part.beginning()? == beginning => {}
             Some(part) => parts.push(part),
             None => break,
+        }
+    }
+    oldest_first(parts)
+}
+
+/// Turns files that were looked for from the newest on. A log whose files move on by a number meanwhile shows one of them twice,
+/// and passes over none; so each is kept once, by what it begins with when all are open.
+fn oldest_first(newest_first: Vec<Part>) -> Result<Vec<Part>> {
+    let mut seen = HashSet::new();
+    let mut parts = Vec::new();
+    for part in newest_first {
+        let beginning = part.beginning()?;
+        if beginning.is_empty() || seen.insert(beginning) {
+            parts.push(part);
         }
     }
     parts.reverse();
@@ -224,6 +235,33 @@ pub(super) fn after(path: &Path, read: &File) -> Result<Vec<Part>> {
             None => break,
         }
     }
-    newer.reverse();
-    Ok(newer)
+    oldest_first(newer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_moved_on_meanwhile_is_read_once() {
+        let folder = std::env::temp_dir().join(format!("cb-logs-{}", crate::services::naming::new_id()));
+        std::fs::create_dir(&folder).unwrap();
+        let part = |name: &str, text: &str| {
+            std::fs::write(folder.join(name), text).unwrap();
+            Part::plain(File::open(folder.join(name)).unwrap())
+        };
+        let parts = vec![
+            part("now", ""),
+            part("new", "3\n4\n"),
+            part("again", "3\n4\n"),
+            part("old", "1\n2\n"),
+        ];
+        let beginnings: Vec<_> = oldest_first(parts)
+            .unwrap()
+            .iter()
+            .map(|part| part.beginning().unwrap())
+            .collect();
+        assert_eq!(beginnings, [b"1\n".to_vec(), b"3\n".to_vec(), Vec::new()]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
