@@ -5,32 +5,11 @@
 /// # Errors
 /// dockerd's words.
 pub fn ram_in_bytes(text: &str) -> Result<u64, String> {
-    let bad = || format!("invalid size: '{text}'");
-    let end = text
-        .rfind(|c: char| c.is_ascii_digit() || c == '.')
-        .ok_or_else(bad)?
-        + 1;
-    let (number, unit) = text.split_at(end);
-    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let shift = match unit.as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        "p" | "pb" | "pib" => 50,
-        _ => return Err(bad()),
-    };
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(1 << shift).ok_or_else(bad);
-    }
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let bytes = number * (1u64 << shift) as f64;
-    // Above 2^53 a fraction of a byte has no meaning left; below it the cast is exact but for the fraction.
-    if bytes.is_finite() && (0.0..9e15).contains(&bytes) {
-        Ok(bytes as u64)
-    } else {
-        Err(bad())
+    let (number, power) = split(text)?;
+    let unit = 1024_u64.pow(power);
+    match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(unit).ok_or_else(|| bad(text)),
+        Err(_) => fraction(text, number, unit),
     }
 }
 
@@ -39,30 +18,43 @@ pub fn ram_in_bytes(text: &str) -> Result<u64, String> {
 /// # Errors
 /// dockerd's words.
 pub fn human_bytes(text: &str) -> Result<u64, String> {
-    let bad = || format!("invalid size: '{text}'");
+    let (number, power) = split(text)?;
+    fraction(text, number, 1000_u64.pow(power))
+}
+
+/// The number, and the power of its unit.
+fn split(text: &str) -> Result<(&str, u32), String> {
     let end = text
         .rfind(|c: char| c.is_ascii_digit() || c == '.')
-        .ok_or_else(bad)?
+        .ok_or_else(|| bad(text))?
         + 1;
     let (number, unit) = text.split_at(end);
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let thousands = match unit.as_str() {
+    let power = match unit.as_str() {
         "" | "b" => 0,
         "k" | "kb" | "kib" => 1,
         "m" | "mb" | "mib" => 2,
         "g" | "gb" | "gib" => 3,
         "t" | "tb" | "tib" => 4,
         "p" | "pb" | "pib" => 5,
-        _ => return Err(bad()),
+        _ => return Err(bad(text)),
     };
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let bytes = number * 1000_f64.powi(thousands);
+    Ok((number, power))
+}
+
+fn fraction(text: &str, number: &str, unit: u64) -> Result<u64, String> {
+    let number: f64 = number.parse().map_err(|_| bad(text))?;
+    let bytes = number * unit as f64;
     // Above 2^53 a fraction of a byte has no meaning left; below it the cast is exact but for the fraction.
     if bytes.is_finite() && (0.0..9e15).contains(&bytes) {
         Ok(bytes as u64)
     } else {
-        Err(bad())
+        Err(bad(text))
     }
+}
+
+fn bad(text: &str) -> String {
+    format!("invalid size: '{text}'")
 }
 
 #[cfg(test)]
