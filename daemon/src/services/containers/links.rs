@@ -126,7 +126,11 @@ pub(super) async fn resolve(deps: &Deps, container: &Container) -> Result<Vec<Li
     Ok(linked)
 }
 
-async fn target(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
+/// The tenant's container of that name or id.
+///
+/// # Errors
+/// `NotFound` in dockerd's words.
+pub(super) async fn target(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
     let find = Find {
         text: name.to_owned(),
         tenant: tenant.to_owned(),

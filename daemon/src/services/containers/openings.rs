@@ -1,7 +1,7 @@
 //! What a container shares with the host or with another container: `--pid`, `--uts`, `--network container:`, `--device` and
 //! `--device-cgroup-rule`. The jail helper's policy has the last word.
 
-use super::messages::Find;
+use super::links;
 use super::state::Container;
 use super::verbs::Deps;
 use crate::services::{Failure, naming};
@@ -85,7 +85,7 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
 /// shows it. One that is not there is told at the start: a 404 of create is taken for a missing image.
 pub(super) async fn settle(deps: &Deps, tenant: &str, host: &mut HostConfig) -> Option<Arc<Container>> {
     let name = host.network_mode.strip_prefix(CONTAINER)?;
-    let other = find(deps, tenant, name).await.ok()?;
+    let other = links::target(deps, tenant, name).await.ok()?;
     host.network_mode = format!("{CONTAINER}{}", other.id);
     Some(other)
 }
@@ -98,17 +98,6 @@ pub(super) fn hostname(host: &HostConfig, id: &str) -> String {
     } else {
         id.get(..12).unwrap_or(id).to_owned()
     }
-}
-
-async fn find(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<Container>, Failure> {
-    let find = Find {
-        text: name.to_owned(),
-        tenant: tenant.to_owned(),
-    };
-    let found = deps.table.ask(find).await?;
-    found
-        .map(|found| found.container)
-        .map_err(|error| Failure::NotFound(error.to_string()))
 }
 
 /// The container whose network a starting one shares.
@@ -128,7 +117,7 @@ async fn running(
     name: &str,
     what: &str,
 ) -> Result<Arc<Container>, Failure> {
-    let other = find(deps, &container.tenant, name).await?;
+    let other = links::target(deps, &container.tenant, name).await?;
     if other.id == container.id {
         return Err(Failure::Invalid(format!("container is joining its own {what}")));
     }
