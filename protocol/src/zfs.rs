@@ -4,10 +4,14 @@
 //! both keep: create or clone, mount, fill, unmount, snapshot. A dataset that has a snapshot is not written any more.
 
 use crate::codec::{Decode, Encode};
+use crate::error::Answer;
 use crate::limits::LIST_ITEMS_MAX;
 use crate::names::{Bounded, DatasetName, SnapshotLabel};
 
-/// What the zfs helper can be asked. No request carries descriptors.
+/// What the label of a snapshot begins with that a `Fork` or a `Copy` is made by and that nobody asked for. It goes with the clone.
+pub const CLONE_LABEL_PREFIX: &str = "clone-";
+
+/// What the zfs helper can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Request {
     /// A new empty file system. Missing parents below the configured one are created. `AlreadyExists` if there.
@@ -31,7 +35,8 @@ pub enum Request {
         /// The new snapshot's label.
         label: SnapshotLabel,
     },
-    /// Destroys a dataset with its snapshots. `Busy` while mounted or while a clone depends on it; a dataset that is
+    /// Destroys a dataset with its snapshots, and with the snapshot that it is a clone of where that is named by
+    /// [`CLONE_LABEL_PREFIX`] and has no other clone. `Busy` while mounted or while a clone depends on it; a dataset that is
     /// not there is `NotFound`.
     Destroy {
         /// The dataset.
@@ -68,7 +73,27 @@ pub enum Request {
         /// What is set; what is none stays.
         tuning: Tuning,
     },
+    /// Turns a clone and its origin round: the origin becomes a clone of this dataset, and can be destroyed before it.
+    /// `Unsupported` on a host whose clones cannot.
+    Promote {
+        /// The clone.
+        dataset: DatasetName,
+    },
+    /// A new file system with another's present content that shares nothing with it, however much there is to copy. A worker
+    /// does it: the answer is `Started`, and the dataset is there when the outcome is. `Unsupported` on a host that has no
+    /// faster way than reading all files. Descriptors: the outcome.
+    Copy {
+        /// Dataset whose content is wanted.
+        origin: DatasetName,
+        /// The label of the snapshot that is made meanwhile.
+        label: SnapshotLabel,
+        /// The new dataset.
+        dataset: DatasetName,
+    },
 }
+
+/// How what a worker did ended; the one message on its outcome descriptor.
+pub type Outcome = Answer<()>;
 
 /// Limits and storage of a dataset (zfsprops(7)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
@@ -107,6 +132,8 @@ pub enum Response {
     Names(Bounded<DatasetName, LIST_ITEMS_MAX>),
     /// To `PoolSpace`.
     Space(PoolSpace),
+    /// To `Copy`: a worker took it.
+    Started,
 }
 
 /// Space of one dataset, in bytes.

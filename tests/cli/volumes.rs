@@ -149,14 +149,21 @@ fn a_volume_can_be_a_directory_of_the_host_or_begin_as_another() {
     assert_eq!((ran.code, ran.out.as_str()), (1, "host"));
     docker.ok("run --rm -v vol-one:/v base sh -c 'echo one > /v/f'");
     docker.ok("volume create -o clone=vol-one vol-two");
+    docker.ok("volume create -o copy=vol-one vol-three");
     docker.ok("run --rm -v vol-one:/v base sh -c 'echo later > /v/f'");
-    assert_eq!(docker.ok("run --rm -v vol-two:/v base cat /v/f"), "one");
+    for name in ["vol-two", "vol-three"] {
+        assert_eq!(docker.ok(&format!("run --rm -v {name}:/v base cat /v/f")), "one");
+    }
+    let error = docker.fails(1, "volume create -o copy=vol-none vol-four");
+    assert!(error.contains("get vol-none: no such volume"), "{error}");
+    let error = docker.fails(1, "volume create -o copy=vol-one -o clone=vol-one vol-four");
+    assert!(error.contains("cannot be combined"), "{error}");
     let error = docker.fails(
         1,
         "volume create -o type=nfs -o device=:/x -o o=addr=1.2.3.4 vol-nfs",
     );
     assert!(error.contains("volumes of type nfs are not supported"), "{error}");
-    docker.ok("volume rm vol-two vol-one vol-host");
+    docker.ok("volume rm vol-one vol-two vol-three vol-host");
     assert_eq!(folder.read("f"), "host");
 }
 

@@ -19,9 +19,27 @@ pub(crate) fn are_datasets_with_what_was_asked_for(story: &mut Story) {
     assert_eq!(story.docker("run --rm -v second:/v base cat /v/f"), "first");
     let origin = story.guest("zfs list -H -o origin -r tank/cellblock/volumes | grep -c /first@");
     assert_eq!(origin, "1");
-    story.ends(1, "volume rm first");
-    story.docker("volume rm second first tuned");
-    let left = story
-        .guest("zfs list -H -o name -r tank/cellblock/volumes | grep -E '/(tuned|first|second)' || true");
+    // A copy shares nothing, and nothing of its making stays.
+    story.docker("volume create -o copy=first -o compression=zstd third");
+    assert_eq!(story.docker("run --rm -v third:/v base cat /v/f"), "later");
+    let third = "zfs list -H -o name,origin,compression -r tank/cellblock/volumes | grep /third";
+    let third = story.guest(third);
+    assert!(third.ends_with("-\tzstd"), "{third}");
+    let snapshots = "zfs list -H -t snapshot -o name -r tank/cellblock/volumes | grep -c @clone- || true";
+    assert_eq!(story.guest(snapshots), "1", "the clone's");
+    assert_eq!(
+        story.guest("zfs list -H -o name -r tank/cellblock/receiving | grep -c /receiving/ || true"),
+        "0"
+    );
+    story.ends(1, "volume create -o copy=third -o quota=wrong fourth");
+    // An origin goes before its clones, which are turned round with it.
+    story.docker("volume create -o clone=first -o snapshot=monday sunday");
+    story.docker("volume rm first");
+    assert_eq!(story.docker("run --rm -v second:/v base cat /v/f"), "first");
+    assert_eq!(story.docker("run --rm -v sunday:/v base cat /v/f"), "later");
+    story.docker("volume rm second sunday third tuned");
+    let left = story.guest(
+        "zfs list -H -t all -o name -r tank/cellblock/volumes | grep -E '/(tuned|first|second|third|sunday)' || true",
+    );
     assert_eq!(left, "");
 }

@@ -1,10 +1,10 @@
 //! Asks of the archive helper, with the streams that its workers read and write.
 
+use super::outcome::{broken, outcome_pipe, pipe, read_outcome};
 use super::{Client, TransportError};
 use protocol::Principal;
 use protocol::archive::{Extract, Outcome, PathStat, Request, Response};
-use protocol::codec::decode;
-use protocol::limits::{FRAME_BYTES_MAX, LIST_ITEMS_MAX};
+use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, MountName, RelPath};
 use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ impl Packing {
     pub async fn finish(self) -> Result<Moved> {
         // A reader that stopped early must not keep the worker waiting for it.
         drop(self.stream);
-        read_outcome(self.outcome).await
+        moved(self.outcome).await
     }
 
     /// The whole stream in memory, at most `bytes_max`, and whether it was whole.
@@ -78,7 +78,7 @@ impl Archive {
         let copied = tokio::io::copy(&mut from, &mut to).await;
         let _ = to.shutdown().await;
         drop(to);
-        let outcome = read_outcome(outcome).await;
+        let outcome = moved(outcome).await;
         match (copied, outcome) {
             // The worker stops reading when it refuses something: its reason counts, not the broken pipe.
             (_, Err(refused @ TransportError::Helper(_))) => Err(refused),
@@ -168,31 +168,16 @@ impl Archive {
     }
 
     async fn start(&self, by: &Principal, request: Request, stream: OwnedFd) -> Result<Receiver> {
-        let (outcome, outcome_write) = pipe()?;
-        match self.0.ask(by, request, vec![stream, outcome_write]).await? {
-            (Response::Started, _) => Receiver::from_owned_fd(outcome).map_err(broken),
+        let (outcome, write_end) = outcome_pipe()?;
+        match self.0.ask(by, request, vec![stream, write_end]).await? {
+            (Response::Started, _) => Ok(outcome),
             (Response::Stat(_), _) => Err(self.0.confused()),
         }
     }
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    let (read_end, write_end) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| broken(e.into()))?;
-    Ok((read_end, write_end))
-}
-
-async fn read_outcome(outcome: Receiver) -> Result<Moved> {
-    let mut bytes = Vec::new();
-    outcome
-        .take(FRAME_BYTES_MAX as u64)
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(broken)?;
-    if bytes.is_empty() {
-        return Err(TransportError::Stream("the archive worker died".to_owned()));
-    }
-    match decode(&bytes).map_err(|e| TransportError::Stream(e.to_string()))? {
+async fn moved(outcome: Receiver) -> Result<Moved> {
+    match read_outcome(outcome).await? {
         Outcome::Done {
             entries,
             content_bytes,
@@ -202,8 +187,4 @@ async fn read_outcome(outcome: Receiver) -> Result<Moved> {
         }),
         Outcome::Failed(error) => Err(TransportError::Helper(error)),
     }
-}
-
-fn broken(error: std::io::Error) -> TransportError {
-    TransportError::Stream(error.to_string())
 }

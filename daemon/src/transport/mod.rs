@@ -10,6 +10,7 @@ pub mod jail;
 pub mod launcher;
 pub mod mount;
 pub mod net;
+mod outcome;
 pub mod zfs;
 
 pub use connection::{Asked, Client, Slot};

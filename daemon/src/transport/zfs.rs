@@ -1,9 +1,10 @@
 //! Asks of the zfs helper.
 
+use super::outcome::{outcome_pipe, read_outcome};
 use super::{Client, TransportError};
 use protocol::Principal;
 use protocol::names::{DatasetName, SnapshotLabel};
-use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
+use protocol::zfs::{DatasetStats, Outcome, PoolSpace, Request, Response, Tuning};
 
 /// The zfs helper's client.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ impl Zfs {
     async fn done(&self, by: &Principal, request: Request) -> Result<()> {
         match self.0.ask(by, request, Vec::new()).await? {
             (Response::Done, _) => Ok(()),
-            (Response::Stats(_) | Response::Names(_) | Response::Space(_), _) => Err(self.0.confused()),
+            (_, _) => Err(self.0.confused()),
         }
     }
 
@@ -68,6 +69,39 @@ impl Zfs {
         self.done(by, request).await
     }
 
+    /// A new dataset with another's present content that shares nothing with it, in as long as the data take.
+    ///
+    /// # Errors
+    /// `Unsupported` where only files can be copied, `AlreadyExists`, `NotFound`, `NoSpace`, or see [`TransportError`].
+    pub async fn copy(
+        &self,
+        by: &Principal,
+        origin: DatasetName,
+        label: SnapshotLabel,
+        dataset: DatasetName,
+    ) -> Result<()> {
+        let request = Request::Copy {
+            origin,
+            label,
+            dataset,
+        };
+        let (outcome, write_end) = outcome_pipe()?;
+        match self.0.ask(by, request, vec![write_end]).await? {
+            (Response::Started, _) => {}
+            (_, _) => return Err(self.0.confused()),
+        }
+        let copied: Outcome = read_outcome(outcome).await?;
+        copied.map_err(TransportError::Helper)
+    }
+
+    /// Turns a clone and its origin round.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, or see [`TransportError`].
+    pub async fn promote(&self, by: &Principal, dataset: DatasetName) -> Result<()> {
+        self.done(by, Request::Promote { dataset }).await
+    }
+
     /// Sets limits and storage of a dataset.
     ///
     /// # Errors
@@ -102,7 +136,7 @@ impl Zfs {
     pub async fn stats(&self, by: &Principal, dataset: DatasetName) -> Result<DatasetStats> {
         match self.0.ask(by, Request::Stats { dataset }, Vec::new()).await? {
             (Response::Stats(stats), _) => Ok(stats),
-            (Response::Done | Response::Names(_) | Response::Space(_), _) => Err(self.0.confused()),
+            (_, _) => Err(self.0.confused()),
         }
     }
 
@@ -120,9 +154,7 @@ impl Zfs {
             match self.0.ask(by, request, Vec::new()).await? {
                 (Response::Names(page), _) if page.as_slice().is_empty() => return Ok(all),
                 (Response::Names(page), _) => all.extend(page.into_vec()),
-                (Response::Done | Response::Stats(_) | Response::Space(_), _) => {
-                    return Err(self.0.confused());
-                }
+                (_, _) => return Err(self.0.confused()),
             }
         }
     }
@@ -134,7 +166,7 @@ impl Zfs {
     pub async fn pool_space(&self, by: &Principal) -> Result<PoolSpace> {
         match self.0.ask(by, Request::PoolSpace, Vec::new()).await? {
             (Response::Space(space), _) => Ok(space),
-            (Response::Done | Response::Stats(_) | Response::Names(_), _) => Err(self.0.confused()),
+            (_, _) => Err(self.0.confused()),
         }
     }
 }

@@ -20,5 +20,5 @@ fn run() -> Result<ExitCode> {
     let mut host = host::open(&policy)?;
     host::confine(&policy, &host, &inherited)?;
     host.recover();
-    Ok(serve::forever(inherited, service::Datasets(host)))
+    Ok(serve::forever(inherited, service::Datasets::new(host)))
 }

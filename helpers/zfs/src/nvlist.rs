@@ -32,6 +32,7 @@ mod kind {
     pub(super) const I32: i32 = 5;
     pub(super) const U64: i32 = 8;
     pub(super) const TEXT: i32 = 9;
+    pub(super) const BYTES: i32 = 10;
     pub(super) const LIST: i32 = 19;
     pub(super) const LIST_ARRAY: i32 = 20;
 }
@@ -47,6 +48,8 @@ pub enum Value {
     U64(u64),
     /// Text without NUL.
     Text(String),
+    /// Bytes: `DATA_TYPE_BYTE_ARRAY`.
+    Bytes(Vec<u8>),
     /// A list in the list.
     List(List),
 }
@@ -103,6 +106,7 @@ impl List {
                 Value::I32(number) => (kind::I32, 1, number.to_le_bytes().to_vec()),
                 Value::U64(number) => (kind::U64, 1, number.to_le_bytes().to_vec()),
                 Value::Text(text) => (kind::TEXT, 1, [text.as_bytes(), &[0]].concat()),
+                Value::Bytes(bytes) => (kind::BYTES, bytes.len() as i32, bytes.clone()),
                 Value::List(_) => (kind::LIST, 1, LIST_VALUE.to_vec()),
             };
             encode_pair(stream, name, kind, elements, &bytes);
@@ -160,6 +164,7 @@ fn decode_pairs(reader: &mut Reader<'_>, level: usize) -> Result<List, Malformed
             kind::I32 => Some(Value::I32(Reader(pair.value).i32()?)),
             kind::U64 => Some(Value::U64(Reader(pair.value).u64()?)),
             kind::TEXT => Some(Value::Text(text(pair.value)?)),
+            kind::BYTES => Some(Value::Bytes(bytes(pair.elements, pair.value)?)),
             kind::LIST => Some(Value::List(decode_pairs(reader, level + 1)?)),
             kind::LIST_ARRAY => {
                 // Each element takes 32 bytes of the value, which bounds the count by the bytes that are there.
@@ -177,6 +182,7 @@ fn decode_pairs(reader: &mut Reader<'_>, level: usize) -> Result<List, Malformed
 /// One pair without its size.
 struct Pair<'a> {
     name: String,
+    elements: i32,
     kind: i32,
     value: &'a [u8],
 }
@@ -186,13 +192,14 @@ impl<'a> Pair<'a> {
         let mut reader = Reader(bytes);
         let name_bytes = usize::from(u16::from_le_bytes(reader.array()?));
         reader.take(2)?;
-        let _elements = reader.i32()?;
+        let elements = reader.i32()?;
         let kind = reader.i32()?;
         let padded = (PAIR_HEADER_BYTES + name_bytes).next_multiple_of(8) - PAIR_HEADER_BYTES;
         let name = reader.take(padded)?;
         match name.get(..name_bytes).and_then(<[u8]>::split_last) {
             Some((0, name)) => Ok(Pair {
                 name: String::from_utf8_lossy(name).into_owned(),
+                elements,
                 kind,
                 value: reader.0,
             }),
@@ -208,6 +215,14 @@ fn text(value: &[u8]) -> Result<String, Malformed> {
         .position(|byte| *byte == 0)
         .ok_or(Malformed("a text without its end"))?;
     Ok(String::from_utf8_lossy(&value[..end]).into_owned())
+}
+
+fn bytes(elements: i32, value: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let count = usize::try_from(elements).ok();
+    let bytes = count.and_then(|count| value.get(..count));
+    bytes
+        .map(<[u8]>::to_vec)
+        .ok_or(Malformed("bytes without their end"))
 }
 
 /// The bytes not read yet.
@@ -294,16 +309,21 @@ mod tests {
         assert_eq!(List::decode(&bytes(CREATE)), Ok(create()));
         assert_eq!(List::decode(&bytes(DESTROY)), Ok(destroy()));
         assert_eq!(List::decode(&bytes(EMPTY)), Ok(List::new()));
+        let begin = List::new().with("begin_record", Value::Bytes(vec![9; 312]));
+        assert_eq!(List::decode(&begin.encode()), Ok(begin));
     }
 
     #[test]
     fn values_of_other_types_are_passed_over() {
         let mut packed = bytes(OTHER_TYPES);
-        assert_eq!(List::decode(&packed), Ok(List::new()));
+        let held = |list: &List| list.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let decoded = List::decode(&packed).unwrap();
+        assert_eq!(held(&decoded), ["b"]);
+        assert_eq!(decoded.get("b"), Some(&Value::Bytes(vec![1, 2, 3, 4, 5])));
         // With a known pair in front of the end, that one is found behind the unknown ones.
         packed.truncate(packed.len() - 4);
         packed.extend_from_slice(&create().encode()[HEADER.len()..]);
-        assert_eq!(List::decode(&packed), Ok(create()));
+        assert_eq!(held(&List::decode(&packed).unwrap()), ["b", "type", "props"]);
     }
 
     #[test]

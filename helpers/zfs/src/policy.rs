@@ -67,7 +67,13 @@ pub fn judge(request: &Request) -> Answer<()> {
             check_volume(dataset)?;
             check_record_size(tuning.record_bytes)
         }
+        Request::Promote { dataset } => check_volume(dataset),
         Request::Fork {
+            origin,
+            dataset,
+            label: _,
+        }
+        | Request::Copy {
             origin,
             dataset,
             label: _,
@@ -201,7 +207,24 @@ mod tests {
     }
 
     #[test]
-    fn only_volumes_are_forked_and_tuned() {
+    fn only_volumes_are_forked_copied_promoted_and_tuned() {
+        let copy = |origin: &str, dataset: &str| Request::Copy {
+            origin: name(origin),
+            label: SnapshotLabel::new("a").unwrap(),
+            dataset: name(dataset),
+        };
+        assert_eq!(code(&copy("volumes/t/a", "volumes/t/b")), None);
+        for (origin, dataset) in [("containers/a", "volumes/t/b"), ("volumes/t/a", "receiving/b")] {
+            assert_eq!(
+                code(&copy(origin, dataset)),
+                Some(ErrorCode::Refused),
+                "{origin} {dataset}"
+            );
+        }
+        for (dataset, judged) in [("volumes/t/a", None), ("images/a", Some(ErrorCode::Refused))] {
+            let dataset = name(dataset);
+            assert_eq!(code(&Request::Promote { dataset }), judged);
+        }
         let fork = |origin: &str, dataset: &str| Request::Fork {
             origin: name(origin),
             label: SnapshotLabel::new("a").unwrap(),

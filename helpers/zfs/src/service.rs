@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use crate::policy;
+use crate::worker::{Job, Workers};
 use helper_runtime::serve::{Reply, Service};
 use protocol::handshake::{HelperKind, HostFacts, HostOs};
 use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, DatasetName, Label, SnapshotLabel, Text};
 use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
-use protocol::{Answer, HelperError};
+use protocol::{Answer, ErrorCode, HelperError};
 use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 
@@ -54,6 +55,18 @@ pub trait Host {
     /// `Unsupported` on a host that could only copy, `AlreadyExists`, `NotFound`, or what the host says.
     fn fork(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<()>;
 
+    /// Turns a clone and its origin round.
+    ///
+    /// # Errors
+    /// `Unsupported` on a host whose clones cannot, `NotFound`, or what the host says.
+    fn promote(&mut self, dataset: &DatasetName) -> Answer<()>;
+
+    /// What a worker does to make a dataset with another's present content that shares nothing with it.
+    ///
+    /// # Errors
+    /// `Unsupported` on a host that has no faster way than reading all files, or what the host says.
+    fn copy(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<Job>;
+
     /// Sets limits and storage.
     ///
     /// # Errors
@@ -96,7 +109,18 @@ pub fn facts(os: HostOs, backend: &str) -> std::io::Result<HostFacts> {
 
 /// The helper's service on a host.
 #[derive(Debug)]
-pub struct Datasets<H>(pub H);
+pub struct Datasets<H> {
+    host: H,
+    workers: Workers,
+}
+
+impl<H> Datasets<H> {
+    /// A service without workers.
+    pub fn new(host: H) -> Self {
+        let workers = Workers::default();
+        Datasets { host, workers }
+    }
+}
 
 impl<H: Host> Service for Datasets<H> {
     type Request = Request;
@@ -104,11 +128,11 @@ impl<H: Host> Service for Datasets<H> {
     const KIND: HelperKind = HelperKind::Zfs;
 
     fn facts(&self) -> HostFacts {
-        self.0.facts()
+        self.host.facts()
     }
 
-    fn descriptors(_request: &Request) -> usize {
-        0
+    fn descriptors(request: &Request) -> usize {
+        usize::from(matches!(request, Request::Copy { .. }))
     }
 
     fn describe(request: &Request) -> (&'static str, String) {
@@ -130,12 +154,18 @@ impl<H: Host> Service for Datasets<H> {
                 dataset,
             } => ("Fork", format!("{origin}@{label} {dataset}")),
             Request::Tune { dataset, tuning } => ("Tune", format!("{dataset} {tuning:?}")),
+            Request::Promote { dataset } => ("Promote", dataset.to_string()),
+            Request::Copy {
+                origin,
+                label,
+                dataset,
+            } => ("Copy", format!("{origin}@{label} {dataset}")),
         }
     }
 
-    fn handle(&mut self, request: Request, _fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
+    fn handle(&mut self, request: Request, mut fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
         policy::judge(&request)?;
-        let host = &mut self.0;
+        let host = &mut self.host;
         let response = match request {
             Request::Create { dataset } => done(host.create(&dataset)),
             Request::Clone {
@@ -156,9 +186,23 @@ impl<H: Host> Service for Datasets<H> {
                 dataset,
             } => done(host.fork(&origin, &label, &dataset)),
             Request::Tune { dataset, tuning } => done(host.tune(&dataset, &tuning)),
+            Request::Promote { dataset } => done(host.promote(&dataset)),
+            Request::Copy {
+                origin,
+                label,
+                dataset,
+            } => {
+                let outcome = fds.pop().ok_or_else(no_outcome)?;
+                let job = host.copy(&origin, &label, &dataset)?;
+                self.workers.start(outcome, job).map(|()| Response::Started)
+            }
         }?;
         Ok(Reply::from(response))
     }
+}
+
+fn no_outcome() -> HelperError {
+    HelperError::new(ErrorCode::BadDescriptors, "a worker needs an outcome")
 }
 
 fn done(answer: Result<(), HelperError>) -> Answer<Response> {

@@ -29,6 +29,12 @@ message!(Request, "zfs::Request" {
             compression: Some(Compression::Zstd),
         },
     },
+    Promote => Self::Promote { dataset: dataset("volumes/default/copy") },
+    Copy => Self::Copy {
+        origin: dataset("volumes/default/data"),
+        label: snapshot(),
+        dataset: dataset("volumes/default/copy"),
+    },
 });
 
 message!(Compression, "zfs::Compression" {
@@ -48,6 +54,7 @@ message!(Response, "zfs::Response" {
     }),
     Names => Self::Names(list([dataset("containers/c1"), dataset("containers/c2")])),
     Space => Self::Space(PoolSpace { used_bytes: 1, available_bytes: u64::MAX }),
+    Started => Self::Started,
 });
 
 fn snapshot() -> SnapshotLabel {

@@ -1,6 +1,6 @@
 //! Copies of trees into volumes: what the image has at a volume's place, and another volume's content.
 
-use super::table::Table;
+use super::options::Beginning;
 use super::{Content, InUse, Volume, Volumes, mount_name, options_of};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
 use crate::services::{Failure, clock, naming};
@@ -9,6 +9,7 @@ use crate::transport::archive::{Archive, Packing};
 use protocol::archive::{Extract, Owner, Replace, Whiteouts};
 use protocol::mount::BindSource;
 use protocol::names::{MountName, RelPath, SnapshotLabel};
+use protocol::zfs::CLONE_LABEL_PREFIX;
 use protocol::{ErrorCode, Principal};
 use std::io::Cursor;
 use tokio::io::AsyncReadExt;
@@ -67,34 +68,41 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes a volume's dataset with another one's present content: at once where the store can, else by copying.
-    pub(super) async fn clone_volume(
+    /// Makes a volume's dataset with another one's present content: by the store where it can, else file by file.
+    pub(super) async fn begin_as(
         &self,
         by: &Principal,
-        table: &mut Table,
         volume: &Volume,
-        other: &str,
-        label: Option<&str>,
+        beginning: &Beginning,
     ) -> Result<(), Failure> {
-        let origin = naming::volume_dataset(&volume.tenant, other)?;
+        let (of, label) = match beginning {
+            Beginning::Empty => return Ok(()),
+            Beginning::Clone { of, label } => (of, label.as_deref()),
+            Beginning::Copy { of } => (of, None),
+        };
+        let origin = naming::volume_dataset(&volume.tenant, of)?;
         let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
-        let made_up = format!("clone-{}", clock::now_ns());
+        let made_up = format!("{CLONE_LABEL_PREFIX}{}", clock::now_ns());
         let label = SnapshotLabel::new(label.unwrap_or(&made_up))?;
         let zfs = &self.helpers.zfs;
-        match zfs.fork(by, origin, label, dataset.clone()).await {
+        let begun = match beginning {
+            Beginning::Copy { .. } => zfs.copy(by, origin, label, dataset.clone()).await,
+            Beginning::Clone { .. } | Beginning::Empty => zfs.fork(by, origin, label, dataset.clone()).await,
+        };
+        match begun {
             Err(error) if error.code() == Some(ErrorCode::Unsupported) => {}
             other => return Ok(other?),
         }
-        zfs.create(by, dataset.clone()).await?;
-        let source = self.enter_in(by, table, other, &volume.name).await?;
+        zfs.create(by, dataset).await?;
+        let source = self.enter(by, of, &volume.name).await?;
         let copied = self.copy_volume(by, volume, &source).await;
-        self.leave_in(by, table, other, &volume.name).await?;
+        self.leave(by, of, &volume.name).await?;
         copied
     }
 
     async fn copy_volume(&self, by: &Principal, volume: &Volume, source: &InUse) -> Result<(), Failure> {
         let BindSource::Mounted { at } = &source.source else {
-            let text = "only a volume without a type can be cloned";
+            let text = "only a volume without a type can be cloned or copied";
             return Err(Failure::Unsupported(text.to_owned()));
         };
         let whole = |root: &MountName| {

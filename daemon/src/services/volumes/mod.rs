@@ -5,6 +5,7 @@
 //! the first keeps it from being removed, the second from being unmounted.
 
 mod fill;
+mod make;
 mod options;
 mod table;
 
@@ -12,14 +13,14 @@ pub use fill::Tree;
 pub use table::{ANONYMOUS_LABEL, DRIVER, Volume};
 
 use crate::kernel::bus::Bus;
-use crate::services::{Failure, clock, naming};
+use crate::services::{Failure, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use docker_api::filters::Filters;
+use make::Making;
 use options::{Content, Options};
 use protocol::mount::{Access, BindSource, MissingSource, Request, TmpfsFlags};
-use protocol::names::{MountName, RelPath};
-use protocol::zfs::Tuning;
+use protocol::names::{DatasetName, MountName, RelPath};
 use protocol::{ErrorCode, Principal};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub struct Volumes {
     bus: Bus,
     mount_root: Arc<PathBuf>,
     table: Arc<Mutex<Table>>,
+    making: Making,
     is_pruning: Arc<AtomicBool>,
 }
 
@@ -89,7 +91,7 @@ impl Volumes {
     /// Loads the volumes. `root_dir` is the installation's directory.
     ///
     /// # Errors
-    /// What the store answers.
+    /// What the store or the zfs helper answers.
     pub async fn start(
         store: Store,
         helpers: Helpers,
@@ -97,8 +99,16 @@ impl Volumes {
         root_dir: &std::path::Path,
     ) -> Result<Self, Failure> {
         let mut table = Table::default();
-        for (_, volume) in store.all::<Volume>(Kind::Volume).await? {
-            table.insert(volume);
+        for (key, volume) in store.all::<Volume>(Kind::Volume).await? {
+            if make::was_interrupted(&helpers, &volume).await? {
+                tracing::warn!(
+                    volume = volume.name,
+                    "was being filled when the daemon ended; it is gone"
+                );
+                store.delete(Kind::Volume, &key).await?;
+            } else {
+                table.insert(volume);
+            }
         }
         Ok(Volumes {
             store,
@@ -106,6 +116,7 @@ impl Volumes {
             bus,
             mount_root: Arc::new(root_dir.join("mnt")),
             table: Arc::new(Mutex::new(table)),
+            making: Making::default(),
             is_pruning: Arc::default(),
         })
     }
@@ -131,98 +142,6 @@ impl Volumes {
         self.make(by, wanted, container)
             .await
             .map_err(|e| e.within(&context))
-    }
-
-    async fn make(&self, by: &Principal, wanted: Wanted, container: Option<&str>) -> Result<Volume, Failure> {
-        check_driver(&wanted.driver)?;
-        let is_anonymous = wanted.name.is_empty();
-        let mut labels = wanted.labels;
-        let name = if is_anonymous {
-            let all = labels.get_or_insert_default();
-            all.insert(ANONYMOUS_LABEL.to_owned(), String::new());
-            naming::new_id()
-        } else {
-            wanted.name
-        };
-        let tenant = by.tenant.as_str();
-        let mut table = self.table.lock().await;
-        if table.get(tenant, &name).is_none() {
-            check_name(&name)?;
-            let volume = Volume {
-                name: name.clone(),
-                tenant: tenant.to_owned(),
-                created_ns: clock::now_ns(),
-                labels,
-                options: wanted.options,
-            };
-            self.build(by, &mut table, &volume).await?;
-            table.insert(volume);
-            self.tell("create", &name, &[("driver", DRIVER)]);
-        }
-        let gone = || Failure::NotFound(docker_api::error::no_such_volume(&name));
-        let entry = table.get_mut(tenant, &name).ok_or_else(gone)?;
-        entry.referred_by.extend(container.map(str::to_owned));
-        Ok(entry.volume.clone())
-    }
-
-    /// Makes a new volume's dataset. Its row is written first, so that a crash in between leaves nothing unknown.
-    async fn build(&self, by: &Principal, table: &mut Table, volume: &Volume) -> Result<(), Failure> {
-        let options = options_of(volume)?;
-        if let Some((other, _)) = &options.clone_of
-            && table.get(&volume.tenant, other).is_none()
-        {
-            return Err(Failure::NotFound(docker_api::error::no_such_volume(other)));
-        }
-        self.store.put(Kind::Volume, &volume.key(), volume).await?;
-        let built = self.build_dataset(by, table, volume, &options).await;
-        if built.is_err() {
-            let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
-            if let Err(error) = self.helpers.zfs.destroy(by, dataset).await {
-                tracing::warn!(%error, volume = volume.name, "a half-made volume was not removed");
-            }
-            self.store.delete(Kind::Volume, &volume.key()).await?;
-        }
-        built
-    }
-
-    async fn build_dataset(
-        &self,
-        by: &Principal,
-        table: &mut Table,
-        volume: &Volume,
-        options: &Options,
-    ) -> Result<(), Failure> {
-        let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
-        match &options.clone_of {
-            Some((other, label)) => {
-                self.clone_volume(by, table, volume, other, label.as_deref())
-                    .await?;
-            }
-            None => match self.helpers.zfs.create(by, dataset.clone()).await {
-                // An earlier daemon was killed between making it and telling.
-                Err(error) if error.code() == Some(ErrorCode::AlreadyExists) => {}
-                other => other?,
-            },
-        }
-        let tuning = Tuning {
-            quota_bytes: options.quota_bytes,
-            record_bytes: options.record_bytes,
-            compression: options.compression,
-        };
-        if tuning == Tuning::default() {
-            return Ok(());
-        }
-        match self.helpers.zfs.tune(by, dataset, tuning).await {
-            Err(error) if error.code() == Some(ErrorCode::Unsupported) && options.quota_bytes.is_some() => {
-                let text = "quota size requested but no quota support";
-                Err(Failure::Invalid(text.to_owned()))
-            }
-            Err(error) if error.code() == Some(ErrorCode::Unsupported) => {
-                let text = "compression and recordsize are not supported on this host";
-                Err(Failure::Unsupported(text.to_owned()))
-            }
-            other => Ok(other?),
-        }
     }
 
     /// A volume.
@@ -260,7 +179,7 @@ impl Volumes {
     /// Removes a volume that nobody refers to.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` while a container or a clone of it is there; what the zfs helper answers.
+    /// `NotFound`, `Conflict` while a container refers to it; what the zfs helper answers.
     pub async fn remove(&self, by: &Principal, name: &str) -> Result<(), Failure> {
         let mut table = self.table.lock().await;
         self.remove_from(by, &mut table, name).await
@@ -278,11 +197,9 @@ impl Volumes {
             return Err(in_use(name, &users.join(", ")));
         }
         let (key, dataset) = (entry.volume.key(), naming::volume_dataset(tenant, name)?);
-        match self.helpers.zfs.destroy(by, dataset).await {
+        match self.helpers.zfs.destroy(by, dataset.clone()).await {
             Err(error) if error.code() == Some(ErrorCode::Busy) => {
-                let clones = table.choose(tenant, |entry| is_clone_of(&entry.volume, name));
-                let clones: Vec<&str> = clones.iter().map(|entry| entry.volume.name.as_str()).collect();
-                return Err(in_use(name, &clones.join(", ")));
+                self.destroy_before_clones(by, table, name, dataset).await?;
             }
             other => other?,
         }
@@ -290,6 +207,35 @@ impl Volumes {
         table.remove(tenant, name);
         self.tell("destroy", name, &[("driver", DRIVER)]);
         Ok(())
+    }
+
+    /// Destroys the dataset of a volume that others are clones of: each is turned round with it, until nothing depends on it.
+    async fn destroy_before_clones(
+        &self,
+        by: &Principal,
+        table: &Table,
+        name: &str,
+        dataset: DatasetName,
+    ) -> Result<(), Failure> {
+        let zfs = &self.helpers.zfs;
+        let tenant = by.tenant.as_str();
+        for entry in table.choose(tenant, |_| true) {
+            let other = naming::volume_dataset(tenant, &entry.volume.name)?;
+            let is_clone = match zfs.stats(by, other.clone()).await {
+                Ok(stats) => stats.origin.as_ref() == Some(&dataset),
+                Err(error) if error.is_not_found() => false,
+                Err(error) => return Err(error.into()),
+            };
+            if !is_clone {
+                continue;
+            }
+            zfs.promote(by, other).await?;
+            match zfs.destroy(by, dataset.clone()).await {
+                Err(error) if error.code() == Some(ErrorCode::Busy) => {}
+                other => return Ok(other?),
+            }
+        }
+        Err(in_use(name, "its dataset is busy"))
     }
 
     /// Removes a volume with the container that it was made for, unless somebody else refers to it.
@@ -391,16 +337,6 @@ impl Volumes {
     /// `NotFound`, or what the mount helper answers.
     pub async fn enter(&self, by: &Principal, name: &str, user: &str) -> Result<InUse, Failure> {
         let mut table = self.table.lock().await;
-        self.enter_in(by, &mut table, name, user).await
-    }
-
-    async fn enter_in(
-        &self,
-        by: &Principal,
-        table: &mut Table,
-        name: &str,
-        user: &str,
-    ) -> Result<InUse, Failure> {
         let entry = table
             .get_mut(by.tenant.as_str(), name)
             .ok_or_else(|| missing(name))?;
@@ -481,16 +417,6 @@ impl Volumes {
     /// What the mount helper answers.
     pub async fn leave(&self, by: &Principal, name: &str, user: &str) -> Result<bool, Failure> {
         let mut table = self.table.lock().await;
-        self.leave_in(by, &mut table, name, user).await
-    }
-
-    async fn leave_in(
-        &self,
-        by: &Principal,
-        table: &mut Table,
-        name: &str,
-        user: &str,
-    ) -> Result<bool, Failure> {
         let Some(entry) = table.get_mut(by.tenant.as_str(), name) else {
             return Ok(false);
         };
@@ -516,13 +442,6 @@ impl Volumes {
 fn options_of(volume: &Volume) -> Result<Options, Failure> {
     let none = BTreeMap::new();
     options::read(volume.options.as_ref().unwrap_or(&none))
-}
-
-fn is_clone_of(volume: &Volume, name: &str) -> bool {
-    let options = volume.options.as_ref();
-    options
-        .and_then(|options| options.get("clone"))
-        .is_some_and(|other| other == name)
 }
 
 fn missing(name: &str) -> Failure {

@@ -9,7 +9,7 @@ use protocol::zfs::Compression;
 use std::collections::BTreeMap;
 
 /// The options that are known.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "type",
     "o",
     "device",
@@ -19,6 +19,7 @@ const KNOWN: [&str; 9] = [
     "recordsize",
     "clone",
     "snapshot",
+    "copy",
 ];
 
 /// What each of dockerd's options needs beside it, in the order in which a missing one is told.
@@ -54,13 +55,32 @@ pub(super) enum Content {
     },
 }
 
+/// What a volume begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Nothing.
+    Empty,
+    /// Another volume's present content, sharing blocks with it where the store can.
+    Clone {
+        /// The other volume.
+        of: String,
+        /// What the snapshot of that moment is called, which then stays with the other volume.
+        label: Option<String>,
+    },
+    /// Another volume's present content, sharing nothing with it.
+    Copy {
+        /// The other volume.
+        of: String,
+    },
+}
+
 /// The options, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
     /// What it shows.
     pub(super) content: Content,
-    /// The volume whose present content it begins with, and the name of that moment's snapshot.
-    pub(super) clone_of: Option<(String, Option<String>)>,
+    /// What it begins with.
+    pub(super) beginning: Beginning,
     /// `size` or `quota`: most bytes that it may hold.
     pub(super) quota_bytes: Option<u64>,
     /// How it is compressed.
@@ -93,12 +113,20 @@ pub(super) fn read(options: &BTreeMap<String, String>) -> Result<Options, Failur
             )));
         }
     }
-    let clone_of = match (get("clone"), get("snapshot")) {
-        (Some(other), label) => Some((other.to_owned(), label.map(str::to_owned))),
-        (None, Some(_)) => {
+    let beginning = match (get("clone"), get("snapshot"), get("copy")) {
+        (Some(_), _, Some(_)) => {
+            let text = "\"clone\" and \"copy\" cannot be combined";
+            return Err(Failure::Invalid(text.to_owned()));
+        }
+        (Some(of), label, None) => Beginning::Clone {
+            of: of.to_owned(),
+            label: label.map(str::to_owned),
+        },
+        (None, Some(_), _) => {
             return Err(Failure::Invalid("missing required option: \"clone\"".to_owned()));
         }
-        (None, None) => None,
+        (None, None, Some(of)) => Beginning::Copy { of: of.to_owned() },
+        (None, None, None) => Beginning::Empty,
     };
     let read = Options {
         content: content(
@@ -106,12 +134,12 @@ pub(super) fn read(options: &BTreeMap<String, String>) -> Result<Options, Failur
             get("device"),
             get("o").unwrap_or_default(),
         )?,
-        clone_of,
+        beginning,
         quota_bytes: bytes("quota")?.or(size).filter(|bytes| *bytes > 0),
         compression: get("compression").map(compression).transpose()?,
         record_bytes: bytes("recordsize")?,
     };
-    let tuned = read.clone_of.is_some()
+    let tuned = read.beginning != Beginning::Empty
         || read.quota_bytes.is_some()
         || read.compression.is_some()
         || read.record_bytes.is_some();
@@ -252,8 +280,18 @@ mod tests {
     fn our_own_options_are_for_datasets_only() {
         let tuned = asked(&[("quota", "10g"), ("recordsize", "16k"), ("clone", "other")]).unwrap();
         assert_eq!(tuned.quota_bytes, Some(10 << 30));
-        assert_eq!(tuned.clone_of, Some(("other".to_owned(), None)));
+        let (of, label) = ("other".to_owned(), None);
+        assert_eq!(tuned.beginning, Beginning::Clone { of, label });
+        let copied = asked(&[("copy", "other")]).unwrap().beginning;
+        assert_eq!(
+            copied,
+            Beginning::Copy {
+                of: "other".to_owned()
+            }
+        );
         assert!(asked(&[("snapshot", "a")]).is_err());
+        assert!(asked(&[("copy", "a"), ("clone", "a")]).is_err());
+        assert!(asked(&[("copy", "a"), ("snapshot", "b")]).is_err());
         assert!(asked(&[("compression", "rar")]).is_err());
         assert!(
             asked(&[

@@ -15,6 +15,7 @@ mod at {
     pub(super) const SOURCE_SIZE: usize = 1032;
     pub(super) const DESTINATION: usize = 1040;
     pub(super) const DESTINATION_SIZE: usize = 1048;
+    pub(super) const VALUE: usize = 1072;
     pub(super) const COOKIE: usize = 3400;
     /// `zc_objset_stats.dds_origin`: 31 bytes into the statistics at 3488.
     pub(super) const ORIGIN: usize = 3519;
@@ -23,6 +24,9 @@ mod at {
 
 /// Bytes of `zc_name` (MAXPATHLEN).
 const NAME_BYTES: usize = 1024;
+
+/// Bytes of `zc_value` (twice MAXPATHLEN).
+const VALUE_BYTES: usize = 2048;
 
 /// Bytes of a full dataset or snapshot name with its NUL (ZFS_MAX_DATASET_NAME_LEN).
 pub const FULL_NAME_BYTES: usize = 256;
@@ -42,9 +46,7 @@ impl Command {
 
     /// Names another object; listings overwrite the name with what they found.
     pub fn set_name(&mut self, name: &str) {
-        self.0[at::NAME..at::NAME + NAME_BYTES].fill(0);
-        let length = name.len().min(FULL_NAME_BYTES - 1);
-        self.0[at::NAME..at::NAME + length].copy_from_slice(&name.as_bytes()[..length]);
+        self.set_text(at::NAME, NAME_BYTES, name);
     }
 
     /// The name, as the kernel left it; empty where it is not UTF-8.
@@ -81,6 +83,17 @@ impl Command {
         self.0[at::SIMPLE] = 1;
     }
 
+    /// Sets the second name of an operation, of which at most [`FULL_NAME_BYTES`] less one are kept.
+    pub fn set_value(&mut self, name: &str) {
+        self.set_text(at::VALUE, VALUE_BYTES, name);
+    }
+
+    /// The second name.
+    #[cfg(test)]
+    pub(super) fn value(&self) -> &str {
+        self.text(at::VALUE, VALUE_BYTES)
+    }
+
     /// Address and length of the packed input.
     pub fn set_source(&mut self, address: u64, bytes: u64) {
         self.set_number(at::SOURCE, address);
@@ -108,6 +121,12 @@ impl Command {
         let bytes = &self.0[offset..offset + bytes_max];
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes_max);
         std::str::from_utf8(&bytes[..end]).unwrap_or_default()
+    }
+
+    fn set_text(&mut self, offset: usize, bytes_max: usize, text: &str) {
+        self.0[offset..offset + bytes_max].fill(0);
+        let length = text.len().min(FULL_NAME_BYTES - 1);
+        self.0[offset..offset + length].copy_from_slice(&text.as_bytes()[..length]);
     }
 
     fn number(&self, offset: usize) -> u64 {
@@ -145,6 +164,7 @@ mod tests {
         command.set_destination(0x4455, 0x66);
         command.set_cookie(0x77);
         command.set_simple();
+        command.set_value("v");
         let bytes = command.bytes_mut();
         let places = [
             (0, b'p'),
@@ -154,11 +174,12 @@ mod tests {
             (1040, 0x55),
             (1041, 0x44),
             (1048, 0x66),
+            (1072, b'v'),
         ];
         for (offset, byte) in places.into_iter().chain([(3400, 0x77), (4452, 1)]) {
             assert_eq!(bytes[offset], byte, "byte {offset}");
         }
-        assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 9);
+        assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 10);
         bytes[3519..3523].copy_from_slice(b"p/a@");
         assert_eq!(command.origin(), "p/a@");
     }

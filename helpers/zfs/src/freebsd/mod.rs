@@ -6,6 +6,7 @@
 pub mod command;
 pub mod zfs;
 
+mod copy;
 #[cfg(target_os = "freebsd")]
 mod device;
 #[cfg(test)]

@@ -5,14 +5,17 @@
 #![forbid(unsafe_code)]
 
 use super::command::{Command, FULL_NAME_BYTES};
+use super::copy::{self, Copy};
 use crate::nvlist::{List, Value};
 use crate::service::{self, Host};
+use crate::worker::Job;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
-use protocol::zfs::{Compression, DatasetStats, PoolSpace, Tuning};
+use protocol::zfs::{CLONE_LABEL_PREFIX, Compression, DatasetStats, PoolSpace, Tuning};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::io::Errno;
 use std::io::{Error, Result};
+use std::sync::Arc;
 
 /// `type` of a file system in CREATE (`DMU_OST_ZFS`).
 const TYPE_FILE_SYSTEM: i32 = 2;
@@ -36,26 +39,38 @@ pub enum Operation {
     Create = 0x17,
     /// Destroys a file system without snapshots.
     Destroy = 0x18,
+    /// Gives a file system another name.
+    Rename = 0x1a,
+    /// Turns a clone and its origin round.
+    Promote = 0x22,
     /// New snapshots.
     Snapshot = 0x23,
     /// Destroys snapshots.
     DestroySnaps = 0x3b,
+    /// Writes a snapshot as a stream.
+    Send = 0x40,
     /// A new clone.
     Clone = 0x42,
+    /// A new file system from a stream.
+    Receive = 0x46,
 }
 
 impl Operation {
     /// Every operation: what the device's descriptor is limited to.
-    pub const ALL: [Operation; 9] = [
+    pub const ALL: [Operation; 13] = [
         Operation::ObjsetStats,
         Operation::DatasetListNext,
         Operation::SnapshotListNext,
         Operation::SetProperties,
         Operation::Create,
         Operation::Destroy,
+        Operation::Rename,
+        Operation::Promote,
         Operation::Snapshot,
         Operation::DestroySnaps,
+        Operation::Send,
         Operation::Clone,
+        Operation::Receive,
     ];
 
     /// The request code: `_IOWR('Z', n, zfs_iocparm_t)` with a parameter of 24 bytes.
@@ -72,17 +87,21 @@ impl Operation {
             | Operation::Create
             | Operation::Snapshot
             | Operation::DestroySnaps
-            | Operation::Clone => true,
+            | Operation::Send
+            | Operation::Clone
+            | Operation::Receive => true,
             Operation::DatasetListNext
             | Operation::SnapshotListNext
             | Operation::SetProperties
-            | Operation::Destroy => false,
+            | Operation::Destroy
+            | Operation::Rename
+            | Operation::Promote => false,
         }
     }
 }
 
-/// Carries calls to the kernel.
-pub trait Kernel {
+/// Carries calls to the kernel, for the service and for copies under way.
+pub trait Kernel: Send + Sync + 'static {
     /// Does one operation; the command is changed as the kernel changes it, and the list is what it put out.
     ///
     /// # Errors
@@ -93,7 +112,7 @@ pub trait Kernel {
 /// The datasets below one parent.
 #[derive(Debug)]
 pub struct Zfs<K> {
-    kernel: K,
+    kernel: Arc<K>,
     parent: String,
     facts: HostFacts,
 }
@@ -107,7 +126,7 @@ impl<K: Kernel> Zfs<K> {
         let facts = service::facts(HostOs::FreeBsd, &format!("zfs {parent}"))
             .map_err(|e| HelperError::system("uname", &e))?;
         let zfs = Zfs {
-            kernel,
+            kernel: Arc::new(kernel),
             parent: parent.to_owned(),
             facts,
         };
@@ -120,19 +139,34 @@ impl<K: Kernel> Zfs<K> {
         Ok(zfs)
     }
 
+    /// The same datasets again, for a copy's thread.
+    fn shared(&self) -> Self {
+        Zfs {
+            kernel: Arc::clone(&self.kernel),
+            parent: self.parent.clone(),
+            facts: self.facts.clone(),
+        }
+    }
+
     /// What carries the calls.
     pub fn kernel(&self) -> &K {
         &self.kernel
     }
 
-    fn call(&self, what: &str, how: Operation, command: &mut Command, input: Option<&List>) -> Answer<List> {
+    pub(super) fn call(
+        &self,
+        what: &str,
+        how: Operation,
+        command: &mut Command,
+        input: Option<&List>,
+    ) -> Answer<List> {
         self.kernel
             .call(how, command, input)
             .map_err(|error| failed(what, &error))
     }
 
     /// The whole name of something below the parent.
-    fn full(&self, name: impl std::fmt::Display) -> Answer<String> {
+    pub(super) fn full(&self, name: impl std::fmt::Display) -> Answer<String> {
         let full = format!("{}/{name}", self.parent);
         if full.len() < FULL_NAME_BYTES {
             Ok(full)
@@ -149,7 +183,7 @@ impl<K: Kernel> Zfs<K> {
         self.parent.split('/').next().unwrap_or(&self.parent)
     }
 
-    fn make_folders(&self, dataset: &DatasetName) -> Answer<()> {
+    pub(super) fn make_folders(&self, dataset: &DatasetName) -> Answer<()> {
         for (end, _) in dataset.as_str().match_indices('/') {
             let folder = self.full(&dataset.as_str()[..end])?;
             let input = creation().with("props", properties());
@@ -187,8 +221,18 @@ impl<K: Kernel> Zfs<K> {
         DatasetName::new(below).ok()
     }
 
-    fn destroy_snapshots(&self, full: &str) -> Answer<()> {
+    pub(super) fn below_folder(&self, folder: &DatasetName) -> Answer<Vec<DatasetName>> {
+        let names = self.listed(Operation::DatasetListNext, &self.full(folder)?)?;
+        Ok(names.iter().filter_map(|name| self.ours(name)).collect())
+    }
+
+    pub(super) fn destroy_snapshots(&self, full: &str) -> Answer<()> {
         let snapshots = self.listed(Operation::SnapshotListNext, full)?;
+        self.destroy_named(full, &snapshots)
+    }
+
+    /// Destroys snapshots of `full` by their whole names.
+    pub(super) fn destroy_named(&self, full: &str, snapshots: &[String]) -> Answer<()> {
         if snapshots.is_empty() {
             return Ok(());
         }
@@ -207,11 +251,33 @@ impl<K: Kernel> Zfs<K> {
             Err(error) => Err(failed(full, &error)),
         }
     }
+
+    pub(super) fn take_snapshot(&self, full: &str) -> Answer<()> {
+        let input = List::new().with("snaps", Value::List(List::new().with(full, Value::Flag)));
+        let pool = &mut Command::on(self.pool());
+        self.call(full, Operation::Snapshot, pool, Some(&input)).map(drop)
+    }
+
+    /// The kernel refuses to destroy what is mounted, but only after the snapshots are gone, and from capability mode
+    /// nobody can look at the mount table first. Asking again after the unmount completes it.
+    pub(super) fn destroy_whole(&self, full: &str) -> Answer<()> {
+        self.destroy_snapshots(full)?;
+        match self.kernel.call(Operation::Destroy, &mut Command::on(full), None) {
+            Ok(_) => Ok(()),
+            // "Exists" means that children do.
+            Err(error) if is(&error, Errno::EXIST) => Err(busy(full, &error)),
+            Err(error) => Err(failed(full, &error)),
+        }
+    }
 }
 
 impl<K: Kernel> Host for Zfs<K> {
     fn facts(&self) -> HostFacts {
         self.facts.clone()
+    }
+
+    fn recover(&mut self) {
+        copy::clean_up(self);
     }
 
     fn create(&mut self, dataset: &DatasetName) -> Answer<()> {
@@ -239,15 +305,7 @@ impl<K: Kernel> Host for Zfs<K> {
     }
 
     fn snapshot(&mut self, dataset: &DatasetName, label: &SnapshotLabel) -> Answer<()> {
-        let full = self.full(format_args!("{dataset}@{label}"))?;
-        let input = List::new().with("snaps", Value::List(List::new().with(&full, Value::Flag)));
-        self.call(
-            &full,
-            Operation::Snapshot,
-            &mut Command::on(self.pool()),
-            Some(&input),
-        )
-        .map(drop)
+        self.take_snapshot(&self.full(format_args!("{dataset}@{label}"))?)
     }
 
     fn fork(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<()> {
@@ -280,20 +338,29 @@ impl<K: Kernel> Host for Zfs<K> {
         .map(drop)
     }
 
-    /// The kernel refuses to destroy what is mounted, but only after the snapshots are gone, and from capability mode
-    /// nobody can look at the mount table first. Asking again after the unmount completes it.
     fn destroy(&mut self, dataset: &DatasetName) -> Answer<()> {
         let full = self.full(dataset)?;
-        self.destroy_snapshots(&full)?;
-        match self
-            .kernel
-            .call(Operation::Destroy, &mut Command::on(&full), None)
-        {
-            Ok(_) => Ok(()),
-            // "Exists" means that children do.
-            Err(error) if is(&error, Errno::EXIST) => Err(busy(&full, &error)),
-            Err(error) => Err(failed(&full, &error)),
+        let mut command = Command::on(&full);
+        self.call(&full, Operation::ObjsetStats, &mut command, None)?;
+        self.destroy_whole(&full)?;
+        let origin = command.origin().to_owned();
+        let label = origin.split_once('@').map_or("", |(_, label)| label);
+        if label.starts_with(CLONE_LABEL_PREFIX) {
+            // Kept where another clone of it is there, and gone with the last.
+            let _ = self.destroy_named(&origin, std::slice::from_ref(&origin));
         }
+        Ok(())
+    }
+
+    fn promote(&mut self, dataset: &DatasetName) -> Answer<()> {
+        let full = self.full(dataset)?;
+        let command = &mut Command::on(&full);
+        self.call(&full, Operation::Promote, command, None).map(drop)
+    }
+
+    fn copy(&mut self, origin: &DatasetName, label: &SnapshotLabel, dataset: &DatasetName) -> Answer<Job> {
+        let copy = Copy::new(self.shared(), origin, label, dataset)?;
+        Ok(Box::new(move || copy.run()))
     }
 
     fn stats(&self, dataset: &DatasetName) -> Answer<DatasetStats> {
@@ -311,8 +378,7 @@ impl<K: Kernel> Host for Zfs<K> {
     }
 
     fn children(&self, folder: &DatasetName) -> Answer<Vec<DatasetName>> {
-        let names = self.listed(Operation::DatasetListNext, &self.full(folder)?)?;
-        Ok(names.iter().filter_map(|name| self.ours(name)).collect())
+        self.below_folder(folder)
     }
 
     fn space(&self) -> Answer<PoolSpace> {
@@ -401,7 +467,7 @@ mod tests {
 
     fn zfs() -> Zfs<Fake> {
         let fake = Fake::default();
-        fake.held.borrow_mut().insert(PARENT.to_owned(), String::new());
+        fake.held.lock().unwrap().insert(PARENT.to_owned(), String::new());
         Zfs::below(PARENT, fake).unwrap()
     }
 
@@ -446,7 +512,7 @@ mod tests {
         let mut zfs = zfs();
         zfs.create(&dataset("volumes/t/v")).unwrap();
         zfs.create(&dataset("volumes/t/w")).unwrap();
-        let held: Vec<String> = zfs.kernel.held.borrow().keys().cloned().collect();
+        let held: Vec<String> = zfs.kernel.held.lock().unwrap().keys().cloned().collect();
         let names = ["", "/volumes", "/volumes/t", "/volumes/t/v", "/volumes/t/w"];
         assert_eq!(held, names.map(|name| format!("{PARENT}{name}")));
         assert_eq!(
@@ -461,13 +527,15 @@ mod tests {
         assert!(
             zfs.kernel
                 .asked
-                .borrow()
+                .lock()
+                .unwrap()
                 .contains(&(Operation::Snapshot, "zroot".to_owned()))
         );
         assert!(
             zfs.kernel
                 .held
-                .borrow()
+                .lock()
+                .unwrap()
                 .contains_key("zroot/cellblock/images/a@layer")
         );
     }
@@ -502,7 +570,7 @@ mod tests {
             ..Tuning::default()
         };
         zfs.tune(&dataset("volumes/t/a"), &tuning).unwrap();
-        let set = zfs.kernel.set.borrow();
+        let set = zfs.kernel.set.lock().unwrap();
         assert_eq!(
             *set,
             [("quota".to_owned(), 1 << 30), ("compression".to_owned(), 15)]
@@ -535,13 +603,100 @@ mod tests {
         assert_eq!(code(zfs.destroy(&dataset("images/a"))), ErrorCode::Busy);
         zfs.kernel
             .mounted
-            .borrow_mut()
+            .lock()
+            .unwrap()
             .push("zroot/cellblock/containers/c".to_owned());
         assert_eq!(code(zfs.destroy(&dataset("containers/c"))), ErrorCode::Busy);
-        zfs.kernel.mounted.borrow_mut().clear();
+        zfs.kernel.mounted.lock().unwrap().clear();
         assert_eq!(zfs.destroy(&dataset("containers/c")), Ok(()));
         assert_eq!(zfs.destroy(&dataset("images/a")), Ok(()));
         assert_eq!(code(zfs.destroy(&dataset("images/a"))), ErrorCode::NotFound);
+    }
+
+    /// A volume, and what was asked of the kernel since.
+    fn with_volume(fake: Fake) -> Zfs<Fake> {
+        fake.held.lock().unwrap().insert(PARENT.to_owned(), String::new());
+        let mut zfs = Zfs::below(PARENT, fake).unwrap();
+        zfs.create(&dataset("volumes/t/a")).unwrap();
+        zfs
+    }
+
+    fn held(zfs: &Zfs<Fake>) -> Vec<String> {
+        zfs.kernel.held.lock().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn a_copy_has_no_origin_and_leaves_no_snapshot() {
+        let mut zfs = with_volume(Fake::default());
+        let copy = zfs
+            .copy(&dataset("volumes/t/a"), &label(), &dataset("volumes/u/b"))
+            .unwrap();
+        assert_eq!(copy(), Ok(()));
+        let names = [
+            "",
+            "/receiving",
+            "/volumes",
+            "/volumes/t",
+            "/volumes/t/a",
+            "/volumes/u",
+            "/volumes/u/b",
+        ];
+        assert_eq!(held(&zfs), names.map(|name| format!("{PARENT}{name}")));
+        assert_eq!(zfs.stats(&dataset("volumes/u/b")).unwrap().origin, None);
+    }
+
+    #[test]
+    fn a_copy_that_fails_leaves_nothing_and_what_a_killed_helper_left_goes_at_the_start() {
+        let fake = Fake {
+            is_full: true,
+            ..Fake::default()
+        };
+        let mut zfs = with_volume(fake);
+        let to = dataset("volumes/t/b");
+        let copy = zfs.copy(&dataset("volumes/t/a"), &label(), &to).unwrap();
+        assert_eq!(copy().unwrap_err().code, ErrorCode::NoSpace);
+        let before = held(&zfs);
+        assert!(
+            !before
+                .iter()
+                .any(|name| name.contains('@') || name.ends_with("/b")),
+            "{before:?}"
+        );
+        zfs.create(&dataset("receiving/clone-1")).unwrap();
+        zfs.snapshot(&dataset("receiving/clone-1"), &label()).unwrap();
+        zfs.recover();
+        assert_eq!(held(&zfs), before);
+        let missing = zfs.copy(&dataset("volumes/t/x"), &label(), &to).unwrap();
+        assert_eq!(missing().unwrap_err().code, ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn a_snapshot_that_nobody_asked_for_goes_with_its_last_clone() {
+        let mut zfs = with_volume(Fake::default());
+        for (label, kept) in [("clone-1", false), ("monday", true)] {
+            let snapshot = SnapshotLabel::new(label).unwrap();
+            let clones = ["volumes/t/b", "volumes/t/c"].map(dataset);
+            for clone in &clones {
+                zfs.fork(&dataset("volumes/t/a"), &snapshot, clone).unwrap();
+            }
+            let is_held = |zfs: &Zfs<Fake>| held(zfs).contains(&format!("{PARENT}/volumes/t/a@{label}"));
+            zfs.destroy(&clones[0]).unwrap();
+            assert!(is_held(&zfs), "{label}");
+            zfs.destroy(&clones[1]).unwrap();
+            assert_eq!(is_held(&zfs), kept, "{label}");
+        }
+    }
+
+    #[test]
+    fn an_origin_goes_before_its_clone_once_they_are_turned_round() {
+        let mut zfs = with_volume(Fake::default());
+        let (origin, clone) = (dataset("volumes/t/a"), dataset("volumes/t/b"));
+        zfs.fork(&origin, &label(), &clone).unwrap();
+        assert_eq!(code(zfs.destroy(&origin)), ErrorCode::Busy);
+        zfs.promote(&clone).unwrap();
+        assert_eq!(zfs.stats(&origin).unwrap().origin, Some(clone.clone()));
+        assert_eq!(zfs.destroy(&origin), Ok(()));
+        assert_eq!(zfs.destroy(&clone), Ok(()));
     }
 
     #[test]

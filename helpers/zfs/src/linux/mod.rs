@@ -22,6 +22,7 @@ pub use sandbox::{CAPABILITIES, confine, restrict};
 
 use crate::policy::FAMILIES;
 use crate::service::{self, Host};
+use crate::worker::Job;
 use mounts::Mounts;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
@@ -249,6 +250,14 @@ impl Host for Pool {
     /// A directory that goes on being written has no past; what it holds now can only be copied.
     fn fork(&mut self, _: &DatasetName, _: &SnapshotLabel, dataset: &DatasetName) -> Answer<()> {
         Err(no_such_thing(dataset, "cannot begin as another one is now"))
+    }
+
+    fn promote(&mut self, dataset: &DatasetName) -> Answer<()> {
+        Err(no_such_thing(dataset, "cannot change places with its origin"))
+    }
+
+    fn copy(&mut self, _: &DatasetName, _: &SnapshotLabel, dataset: &DatasetName) -> Answer<Job> {
+        Err(no_such_thing(dataset, "can only be copied file by file"))
     }
 
     fn tune(&mut self, dataset: &DatasetName, _: &Tuning) -> Answer<()> {

@@ -370,7 +370,9 @@ impl Host {
             zfs::Request::Stats { .. }
             | zfs::Request::PoolSpace
             | zfs::Request::Fork { .. }
-            | zfs::Request::Tune { .. } => panic!("{request:?}"),
+            | zfs::Request::Tune { .. }
+            | zfs::Request::Promote { .. }
+            | zfs::Request::Copy { .. } => panic!("{request:?}"),
         }
         Ok(zfs::Response::Done)
     }
