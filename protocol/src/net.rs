@@ -86,6 +86,14 @@ pub enum Request {
         /// The last name of the previous page; none for the first page.
         after: Option<AnchorName>,
     },
+    /// Has the packet filter forget the connections from and to addresses of a bridge's network that no endpoint has any more: else
+    /// they are kept until they time out, and lead to whoever gets the address next. `Unsupported` on a host that cannot.
+    ForgetConnections {
+        /// The bridge.
+        bridge: InterfaceName,
+        /// The addresses.
+        addresses: Bounded<IpAddr, ADDRESSES_MAX>,
+    },
 }
 
 /// An address with its prefix length.

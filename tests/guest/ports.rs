@@ -58,7 +58,19 @@ pub(crate) fn published_ports_are_reached_from_everywhere(story: &mut Story) {
     let taken = story.ends(125, "run --rm -p 8080:80 base true");
     assert!(taken.err.contains("port is already allocated"), "{taken:?}");
     rules_are_kept(story);
+    connections_are_forgotten(story);
+}
+
+/// What pf keeps of a container's connections goes with the container: its address may be another's in a moment.
+fn connections_are_forgotten(story: &mut Story) {
+    let address = "inspect --format '{{.NetworkSettings.IPAddress}}' published";
+    let address = story.docker(address);
+    story.guest(&format!("/srv/tools/probe ask tcp {HOST_ADDRESS} 8080"));
+    ask_tcp(story.machine.published().0);
+    let kept = format!("pfctl -q -s state | grep -cw {address} || true");
+    assert_ne!(story.guest(&kept), "0");
     story.docker("rm -f published");
+    assert_eq!(story.guest(&kept), "0");
 }
 
 /// The administrator loads his own rules anew, and somebody flushes ours.

@@ -240,7 +240,7 @@ impl Story {
             self.docker.ok(&format!("rm c{round}"));
         }
         println!("{CYCLES} times create, start, kill, rm");
-        // A jail whose connections linger (TIME_WAIT) is a dying one for a minute, and pf keeps them for as long.
+        // A jail whose connections linger (TIME_WAIT) is a dying one for a minute.
         self.is_empty("jails", &settled("jls -d jid"));
         self.is_empty("mounts", "mount -p | grep /cellblock/mnt/ || true");
         self.is_empty("interfaces", "ifconfig -g epair || true");
@@ -251,7 +251,7 @@ impl Story {
         self.is_empty("limits", "rctl");
         self.is_empty(
             "translations",
-            &settled("pfctl -q -s state | grep -E '172\\.(1[7-9]|2|3)'"),
+            "pfctl -q -s state | grep -E '172\\.(1[7-9]|2|3)' || true",
         );
     }
 

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, listen, socket_with, sockopt};
 use std::fs::File;
 use std::io::{Error, Read, Result, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ const BIND: u32 = 2;
 const FORWARD_IPV6: u32 = 3;
 /// Say which rule sets are loaded, in the program's words.
 const LIST: u32 = 4;
+/// Forget the connections from and to the address in text 0.
+const FORGET: u32 = 5;
 
 /// Connections that wait to be accepted: what Linux allows since 5.4 (SOMAXCONN, listen(2)); FreeBSD cuts it to its own.
 const BACKLOG: i32 = 4096;
@@ -74,11 +76,41 @@ pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
                 .map(|()| Done::default())
                 .map_err(|e| HelperError::system("switching IPv6 forwarding on", &e)),
             LIST => list(&fds, outer),
+            FORGET => forget(&order, &fds).map(|()| Done::default()),
             _ => load(&order, fds, outer).map(|()| Done::default()),
         };
         orders.answer(done)?;
     }
     Ok(())
+}
+
+/// The front's side: has the packet filter forget the connections from and to an address.
+///
+/// # Errors
+/// `Unsupported` where no program can, `System` with its first complaint.
+pub fn forget_connections(hand: &Hand, address: IpAddr) -> Answer<()> {
+    let mut order = Order::new(FORGET);
+    order
+        .set_text(0, &address.to_string())
+        .map_err(|bad| HelperError::new(ErrorCode::Refused, bad.0))?;
+    hand.call(&order, &[]).map(|_| ())
+}
+
+fn forget(order: &Order, fds: &[OwnedFd]) -> Answer<()> {
+    let refuse = |why: &str| HelperError::new(ErrorCode::Refused, why);
+    let text = order.text(0).map_err(|bad| refuse(bad.0))?;
+    let address: IpAddr = text.parse().map_err(|_| refuse("not an address"))?;
+    nothing_comes_with(fds)?;
+    if address.is_unspecified() || address.is_loopback() {
+        return Err(refuse("no address of a container"));
+    }
+    let programs = host::forget_programs(address);
+    if programs.is_empty() {
+        let why = "connections are forgotten by themselves";
+        return Err(HelperError::new(ErrorCode::Unsupported, why));
+    }
+    let mut programs = programs.into_iter();
+    programs.try_for_each(|program| run(Some(program), Stdio::null(), Stdio::null()))
 }
 
 /// The front's side: has this host pass IPv6 packets on.
@@ -288,6 +320,16 @@ mod tests {
         assert_eq!(code(&anchor(""), files(1)), ErrorCode::Refused);
         assert_eq!(code(&anchor("net1"), files(0)), ErrorCode::BadDescriptors);
         assert_eq!(code(&anchor("net1"), files(2)), ErrorCode::BadDescriptors);
+    }
+
+    #[test]
+    fn connections_of_the_host_itself_are_not_forgotten() {
+        for text in ["", "em0", "0.0.0.0", "::", "127.0.0.1", "::1", "172.17.0.0/16"] {
+            let mut order = Order::new(FORGET);
+            order.set_text(0, text).unwrap();
+            let code = forget(&order, &[]).unwrap_err().code;
+            assert_eq!(code, ErrorCode::Refused, "{text}");
+        }
     }
 
     #[test]

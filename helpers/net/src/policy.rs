@@ -106,7 +106,8 @@ pub fn judge(request: &Request) -> Answer<()> {
             address,
             port,
         } => bind_fits(*address, *port),
-        Request::RemoveInterface { interface: _ }
+        Request::ForgetConnections { .. }
+        | Request::RemoveInterface { interface: _ }
         | Request::ClearRules { anchor: _ }
         | Request::List { after: _ }
         | Request::HostPrefixes

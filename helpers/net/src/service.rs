@@ -146,6 +146,10 @@ impl Service for Net {
             Request::List { .. } => ("list", String::new()),
             Request::ListRules { .. } => ("list-rules", String::new()),
             Request::HostPrefixes => ("host-prefixes", String::new()),
+            Request::ForgetConnections { bridge, addresses } => (
+                "forget-connections",
+                format!("{bridge} {:?}", addresses.as_slice()),
+            ),
             Request::BindPort {
                 protocol,
                 address,
@@ -230,6 +234,15 @@ impl Net {
                 return Ok(Response::RuleSets(page(names, after.as_ref())));
             }
             Request::HostPrefixes => return Ok(widest_first(self.host.prefixes()?)),
+            Request::ForgetConnections { bridge, addresses } => {
+                for address in addresses.as_slice() {
+                    if !self.host.is_of_bridge(&bridge, *address)? {
+                        let why = format!("{address} is no address of the network of {bridge}");
+                        return Err(HelperError::new(ErrorCode::Refused, why));
+                    }
+                    hand::forget_connections(&self.hand, *address)?;
+                }
+            }
             // `handle` has answered it, with its socket.
             Request::BindPort { .. } => {}
         }

@@ -48,6 +48,10 @@ message!(Request, "net::Request" {
     HostPrefixes => Self::HostPrefixes,
     BindPort => Self::BindPort { protocol: Transport::Tcp, address: ipv4(1), port: 443 },
     ListRules => Self::ListRules { after: Some(anchor()) },
+    ForgetConnections => Self::ForgetConnections {
+        bridge: interface("cb0"),
+        addresses: list([ipv4(2), ipv6(2)]),
+    },
 });
 
 message!(Transport, "net::Transport" {

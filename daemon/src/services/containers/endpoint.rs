@@ -4,7 +4,7 @@ use super::attachment::{Attachment, free_inner_name, way_out};
 use super::state::{Container, Event};
 use super::verbs::Deps;
 use super::{files, names, ports};
-use crate::services::networks::{Endpoint, Joining, PortWish, Published};
+use crate::services::networks::{Endpoint, Joining, Network, PortWish, Published};
 use crate::services::{Failure, naming};
 use protocol::Principal;
 use protocol::names::{Bounded, InnerInterfaceName};
@@ -270,12 +270,32 @@ pub(super) async fn unlink(
 ) -> Result<(), Failure> {
     let interface = naming::endpoint_interface(deps.networks.installation(), &endpoint.endpoint_id)?;
     deps.helpers.net.remove_interface(by, interface).await?;
+    let network = deps.networks.find(by, &endpoint.network_id);
+    // Before the addresses are free for others.
+    if let Ok(network) = &network {
+        forget_connections(deps, by, network, endpoint).await;
+    }
     deps.networks.leave(&endpoint.network_id, &container.id);
-    if let Ok(network) = deps.networks.find(by, &endpoint.network_id) {
+    if let Ok(network) = network {
         deps.networks
             .tell(&network, "disconnect", &[("container", container.id.as_str())]);
     }
     Ok(())
+}
+
+/// What the packet filter keeps of an endpoint's connections would time out by itself, so nothing depends on this.
+async fn forget_connections(deps: &Deps, by: &Principal, network: &Network, endpoint: &Endpoint) {
+    let forget = async || {
+        let addresses = endpoint.places.iter().map(|place| place.address);
+        let request = Request::ForgetConnections {
+            bridge: naming::bridge_interface(deps.networks.installation(), &network.id)?,
+            addresses: Bounded::new(addresses.collect())?,
+        };
+        Ok::<_, Failure>(deps.helpers.net.change(by, request, Vec::new()).await?)
+    };
+    if let Err(error) = forget().await {
+        tracing::debug!(%error, endpoint = endpoint.endpoint_id, "its connections time out");
+    }
 }
 
 /// A running container's jail, as its helper numbers it.

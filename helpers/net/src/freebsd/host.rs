@@ -168,6 +168,21 @@ impl Host {
         Ok(found)
     }
 
+    /// Whether an address is one of the network of a bridge of ours. IPv6 addresses of interfaces are not read here: one for
+    /// local use (RFC 4193) is believed, another is not, and keeps its connections until they time out.
+    ///
+    /// # Errors
+    /// What listing the host's interfaces gives.
+    pub fn is_of_bridge(&mut self, bridge: &InterfaceName, address: IpAddr) -> Answer<bool> {
+        match address {
+            IpAddr::V4(_) => {
+                let prefixes = self.interface_prefixes(|name| name == bridge.as_str())?;
+                Ok(prefixes.iter().any(|one| prefix::covers(*one, address)))
+            }
+            IpAddr::V6(address) => Ok(address.is_unique_local()),
+        }
+    }
+
     /// The rules in this host's language.
     ///
     /// # Errors
@@ -246,6 +261,23 @@ pub fn list_program(outer: &str) -> Option<Command> {
     let mut command = Command::new(PFCTL);
     command.args(["-q", "-a", outer, "-s", "Anchors"]);
     Some(command)
+}
+
+/// The programs that forget the connections from and to an address, those on the other side of a translation with them (-M).
+#[must_use]
+pub fn forget_programs(address: IpAddr) -> Vec<Command> {
+    if !Path::new(PFCTL).exists() {
+        return Vec::new();
+    }
+    let any = if address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+    let address = address.to_string();
+    let kinds: [&[&str]; 2] = [&["-k", &address], &["-k", any, "-k", &address]];
+    let program = |kind: &[&str]| {
+        let mut command = Command::new(PFCTL);
+        command.args(["-q", "-M"]).args(kind);
+        command
+    };
+    kinds.map(program).into()
 }
 
 /// Whether the program said that there is no anchor of ours: the outer one comes and goes with those within.

@@ -19,8 +19,8 @@ mod sys;
 
 #[cfg(target_os = "freebsd")]
 pub use host::{
-    Host, RULE_PROGRAM_MISSING, descriptors, forward_ipv6, is_unsupported, list_program, no_rules,
-    rule_program, says_nothing_loaded,
+    Host, RULE_PROGRAM_MISSING, descriptors, forget_programs, forward_ipv6, is_unsupported, list_program,
+    no_rules, rule_program, says_nothing_loaded,
 };
 #[cfg(target_os = "freebsd")]
 pub use rules::names as loaded;

@@ -139,6 +139,14 @@ impl Host {
         prefixes::list(&mut self.route)
     }
 
+    /// Whether an address is one of the network of a bridge of ours: nobody asks further ([`forget_programs`]).
+    ///
+    /// # Errors
+    /// None.
+    pub fn is_of_bridge(&mut self, _bridge: &InterfaceName, _address: IpAddr) -> Answer<bool> {
+        Ok(true)
+    }
+
     /// The rules in this host's language.
     ///
     /// # Errors
@@ -175,6 +183,12 @@ pub fn list_program(_outer: &str) -> Option<Command> {
     let mut command = Command::new(nft()?);
     command.args(["list", "tables", "inet"]);
     Some(command)
+}
+
+/// nft(8) does not forget connections, and conntrack(8) is not everywhere: what is left of them times out.
+#[must_use]
+pub fn forget_programs(_address: IpAddr) -> Vec<Command> {
+    Vec::new()
 }
 
 /// An empty list is no complaint of this program.
