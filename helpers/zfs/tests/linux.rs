@@ -4,6 +4,7 @@
 mod place;
 
 use cellblock_zfs::linux::CAPABILITIES;
+use helper_runtime::overlay;
 use helper_runtime::testing::{is_root, status_line};
 use place::{Mounted, Place, code, dataset, label};
 use protocol::ErrorCode;
@@ -135,7 +136,9 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
             &format!("={}/", place.mount_point("").join("alias").display()),
         )
     });
-    let overlay = Mounted::overlay("containers/mounted", &layers.join(","), &place.mount_point("c-1"));
+    let pool = std::fs::File::open(place.pool("")).unwrap();
+    let source = overlay::source(&pool, &dataset("containers/mounted")).unwrap();
+    let overlay = Mounted::overlay(&source, &layers.join(","), &place.mount_point("c-1"));
     for name in ["volumes/t/v", "containers/mounted"] {
         assert_eq!(code(&mut helper, destroy(name)), Some(ErrorCode::Busy), "{name}");
         assert_eq!(code(&mut helper, snapshot(name)), Some(ErrorCode::Busy), "{name}");

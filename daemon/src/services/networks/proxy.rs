@@ -1,6 +1,8 @@
 //! The proxy behind a published port: bytes from the host's side to the container and back.
 
-use crate::kernel::limits::{PROXY_CONNECTIONS_MAX, PROXY_DATAGRAM_BYTES_MAX, PROXY_FLOW_IDLE};
+use crate::kernel::limits::{
+    PROXY_BUFFER_BYTES, PROXY_CONNECTIONS_MAX, PROXY_DATAGRAM_BYTES_MAX, PROXY_FLOW_IDLE,
+};
 use protocol::net::Transport;
 use std::collections::HashMap;
 use std::io::Result;
@@ -8,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::copy_bidirectional;
+use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -69,7 +71,8 @@ async fn connections(listener: TcpListener, target: SocketAddr) {
 async fn connection(mut client: TcpStream, target: SocketAddr) {
     if let Ok(mut container) = TcpStream::connect(target).await {
         // Either side may end it at any time.
-        let _ = copy_bidirectional(&mut client, &mut container).await;
+        let size = PROXY_BUFFER_BYTES;
+        let _ = copy_bidirectional_with_sizes(&mut client, &mut container, size, size).await;
     }
 }
 

@@ -5,6 +5,7 @@
 use super::attach;
 use super::sys::Attributes;
 use crate::source::Depth;
+use helper_runtime::overlay;
 use protocol::mount::Access;
 use protocol::names::{DatasetName, SnapshotLabel};
 use protocol::{Answer, ErrorCode, HelperError};
@@ -44,16 +45,23 @@ pub(super) fn detached(
         let (data, name) = (open(&own, "data", dataset)?, Path::new(dataset.as_str()));
         attach::detached_copy(data.as_fd(), name, Depth::Whole)?
     } else {
-        overlay(dataset, &own, &origins, access)?
+        let source = overlay::source(pool, dataset).map_err(|e| HelperError::system("pool directory", &e))?;
+        overlaid(dataset, &source, &own, &origins, access)?
     };
     Ok((mount, attributes))
 }
 
 /// Mounts an overlay. overlayfs acts with the credentials of the process that mounts it, so the hand's
 /// capabilities are what copying up can do (see `sandbox`).
-fn overlay(dataset: &DatasetName, own: &OwnedFd, origins: &[OwnedFd], access: Access) -> Answer<OwnedFd> {
+fn overlaid(
+    dataset: &DatasetName,
+    source: &str,
+    own: &OwnedFd,
+    origins: &[OwnedFd],
+    access: Access,
+) -> Answer<OwnedFd> {
     let context = attach::open_file_system("overlay")?;
-    attach::set(&context, "source", dataset.as_str())?;
+    attach::set(&context, "source", source)?;
     match access {
         Access::ReadWrite => {
             set_directory(&context, "upperdir", &open(own, "data", dataset)?)?;

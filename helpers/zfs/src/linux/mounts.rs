@@ -1,10 +1,11 @@
 //! Which mount uses a dataset, read from the mount table (proc_pid_mountinfo(5)).
 //!
 //! The mount helper mounts a dataset either by binding its `data`, or as an overlay with that directory on top. A bind mount
-//! names its root as a path within the file system that it comes from. An overlay of the mount helper has the
-//! dataset's name as its source, since its directories were given as descriptors; an overlay that anyone else
-//! made names its directories in its options.
+//! names its root as a path within the file system that it comes from. An overlay of the mount helper says which
+//! dataset it is by its source ([`overlay::source`]), since its directories were given as descriptors; an overlay that anyone
+//! else made names its directories in its options.
 
+use helper_runtime::overlay;
 use protocol::names::DatasetName;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Mounts {
     table: File,
+    pool: OwnedFd,
     names: PoolNames,
 }
 
@@ -49,15 +51,17 @@ impl Mounts {
                     format!("{pool_dir} lies on no mount of the mount table"),
                 )
             })?;
-        Ok(Mounts { table, names })
+        let pool = pool.try_clone()?;
+        Ok(Mounts { table, pool, names })
     }
 
     /// Where the dataset is mounted, if it is: the first mount point found.
     pub(super) fn user_of(&self, dataset: &DatasetName) -> Result<Option<String>> {
         let text = read(&self.table)?;
+        let source = overlay::source(&self.pool, dataset)?;
         let mut entries = text.lines().filter_map(Entry::parse);
         Ok(entries
-            .find(|entry| self.names.uses(entry, dataset))
+            .find(|entry| self.names.uses(entry, dataset, &source))
             .map(|entry| entry.mount_point))
     }
 }
@@ -80,9 +84,9 @@ impl PoolNames {
         })
     }
 
-    fn uses(&self, entry: &Entry<'_>, dataset: &DatasetName) -> bool {
+    fn uses(&self, entry: &Entry<'_>, dataset: &DatasetName, source: &str) -> bool {
         let bound = entry.device == self.device && lies_in(&entry.root, &self.inner, dataset);
-        let named = entry.kind == "overlay" && entry.source == dataset.as_str();
+        let named = entry.kind == "overlay" && entry.source == source;
         let lies_here = |layer: &String| self.paths.iter().any(|pool| lies_in(layer, pool, dataset));
         bound || named || entry.layers().iter().any(lies_here)
     }
@@ -185,7 +189,8 @@ mod tests {
     }
 
     fn uses(pool: &PoolNames, line: &str, name: &str) -> bool {
-        pool.uses(&Entry::parse(line).unwrap(), &dataset(name))
+        let source = format!("fe00-2/{name}");
+        pool.uses(&Entry::parse(line).unwrap(), &dataset(name), &source)
     }
 
     #[test]
@@ -222,10 +227,14 @@ mod tests {
     #[test]
     fn an_overlay_of_the_mount_helper_is_known_by_its_source() {
         let pool = names("/p", ROOT);
-        let line = "92 22 0:51 / /mnt/c-1 rw - overlay containers/c rw,lowerdir+=/proc/self/fd/9,upperdir=/proc/self/fd/7";
+        let line = "92 22 0:51 / /mnt/c-1 rw - overlay fe00-2/containers/c rw,lowerdir+=/proc/self/fd/9,upperdir=/proc/self/fd/7";
         assert!(uses(&pool, line, "containers/c"));
         assert!(!uses(&pool, line, "containers/cc"));
-        let tmpfs = "92 22 0:51 / /mnt/c-1 rw - tmpfs containers/c rw";
+        assert!(
+            !uses(&pool, &line.replace("fe00-2", "fe00-3"), "containers/c"),
+            "another pool's"
+        );
+        let tmpfs = "92 22 0:51 / /mnt/c-1 rw - tmpfs fe00-2/containers/c rw";
         assert!(!uses(&pool, tmpfs, "containers/c"));
     }
 
