@@ -76,7 +76,7 @@ pub fn obey(orders: &Orders, outer: &str) -> Result<()> {
                 .map(|()| Done::default())
                 .map_err(|e| HelperError::system("switching IPv6 forwarding on", &e)),
             LIST => list(&fds, outer),
-            FORGET => forget(&order, &fds).map(|()| Done::default()),
+            FORGET => forget(&order, &fds, outer).map(|()| Done::default()),
             _ => load(&order, fds, outer).map(|()| Done::default()),
         };
         orders.answer(done)?;
@@ -96,7 +96,7 @@ pub fn forget_connections(hand: &Hand, address: IpAddr) -> Answer<()> {
     hand.call(&order, &[]).map(|_| ())
 }
 
-fn forget(order: &Order, fds: &[OwnedFd]) -> Answer<()> {
+fn forget(order: &Order, fds: &[OwnedFd], outer: &str) -> Answer<()> {
     let refuse = |why: &str| HelperError::new(ErrorCode::Refused, why);
     let text = order.text(0).map_err(|bad| refuse(bad.0))?;
     let address: IpAddr = text.parse().map_err(|_| refuse("not an address"))?;
@@ -104,7 +104,7 @@ fn forget(order: &Order, fds: &[OwnedFd]) -> Answer<()> {
     if address.is_unspecified() || address.is_loopback() {
         return Err(refuse("no address of a container"));
     }
-    let programs = host::forget_programs(address);
+    let programs = host::forget_programs(outer, address);
     if programs.is_empty() {
         let why = "connections are forgotten by themselves";
         return Err(HelperError::new(ErrorCode::Unsupported, why));
@@ -327,7 +327,7 @@ mod tests {
         for text in ["", "em0", "0.0.0.0", "::", "127.0.0.1", "::1", "172.17.0.0/16"] {
             let mut order = Order::new(FORGET);
             order.set_text(0, text).unwrap();
-            let code = forget(&order, &[]).unwrap_err().code;
+            let code = forget(&order, &[], "cellblock").unwrap_err().code;
             assert_eq!(code, ErrorCode::Refused, "{text}");
         }
     }

@@ -187,14 +187,18 @@ impl Host {
     ///
     /// # Errors
     /// What listing the host's interfaces gives.
-    pub fn rules(&mut self, _outer: &str, _anchor: &AnchorName, wanted: &RuleSet) -> Answer<String> {
+    pub fn rules(&mut self, outer: &str, _anchor: &AnchorName, wanted: &RuleSet) -> Answer<String> {
         let outside: BTreeSet<String> = self
             .addresses()?
             .into_iter()
             .map(|(interface, _)| interface)
             .filter(|name| is_outside(name))
             .collect();
-        Ok(rules::load(wanted, &outside.into_iter().collect::<Vec<_>>()))
+        Ok(rules::load(
+            outer,
+            wanted,
+            &outside.into_iter().collect::<Vec<_>>(),
+        ))
     }
 
     fn addresses(&self) -> Answer<Vec<(String, std::net::Ipv4Addr)>> {
@@ -265,13 +269,17 @@ pub fn list_program(outer: &str) -> Option<Command> {
 
 /// The programs that forget the connections from and to an address, those on the other side of a translation with them (-M).
 #[must_use]
-pub fn forget_programs(address: IpAddr) -> Vec<Command> {
+pub fn forget_programs(outer: &str, address: IpAddr) -> Vec<Command> {
     if !Path::new(PFCTL).exists() {
         return Vec::new();
     }
     let any = if address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-    let address = address.to_string();
-    let kinds: [&[&str]; 2] = [&["-k", &address], &["-k", any, "-k", &address]];
+    let (label, address) = (rules::label(outer, address), address.to_string());
+    let kinds: [&[&str]; 3] = [
+        &["-k", &address],
+        &["-k", any, "-k", &address],
+        &["-k", "label", "-k", &label],
+    ];
     let program = |kind: &[&str]| {
         let mut command = Command::new(PFCTL);
         command.args(["-q", "-M"]).args(kind);

@@ -7,8 +7,9 @@
 //!   the host.
 //! - `rdr`: packets for one of this host's addresses and a published port go to the container. Not on lo0, where a
 //!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
-//! - filter: into the network come answers, what `rdr` sent there (and tagged) and the host; nothing else, and so nothing from another
-//!   container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
+//! - filter: what `rdr` sent to a container (and tagged) comes in by a rule with the container's label, by which pf can be told
+//!   to forget it ([`label`]): the state on the outer interface knows the container only by its translation. Into the network
+//!   come answers, what is tagged and the host; nothing else, and so nothing from another container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
 //!   The network's name server, at the host's own address there, is always reached. IPv6 finds neighbours by packets that
 //!   are judged here too (RFC 4861), where IPv4's ARP is not.
 //!   Whether containers reach other services of the host itself is left to the administrator's own rules.
@@ -22,7 +23,7 @@ use std::net::IpAddr;
 /// The text that replaces the rule set. `outside` are the host's other interfaces, by name, through which containers may
 /// leave.
 #[must_use]
-pub fn load(rules: &RuleSet, outside: &[String]) -> String {
+pub fn load(outer: &str, rules: &RuleSet, outside: &[String]) -> String {
     let mut lines = Vec::new();
     if rules.masquerade {
         lines.extend(outside.iter().flat_map(|interface| masquerade(rules, interface)));
@@ -35,7 +36,8 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
         .partition(|port| port.host.is_unspecified());
     let ports: Vec<&PortRule> = one.into_iter().chain(any).collect();
     lines.extend(ports.iter().flat_map(|port| hairpin(rules, port)));
-    lines.extend(ports.iter().map(|port| redirect(rules, port)));
+    lines.extend(ports.iter().map(|port| redirect(outer, port)));
+    lines.extend(ports.iter().map(|port| let_in(outer, port)));
     for own in rules.subnets.as_slice() {
         let (family, subnet) = (family(own.address), prefix::text(*own));
         lines.extend(["tcp", "udp"].map(|proto| {
@@ -55,9 +57,10 @@ pub fn load(rules: &RuleSet, outside: &[String]) -> String {
     }
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
         let verdict = if rules.internal { "block drop" } else { "pass" };
-        format!("{verdict} in quick on {bridge} {family} from {subnet} to ! (self)")
+        let tag = tag(outer);
+        format!("{verdict} in quick on {bridge} {family} from {subnet} to ! (self) ! tagged {tag}")
     }));
-    lines.extend(ports.iter().map(|port| admit(rules, port)));
+    lines.extend(ports.iter().map(|port| admit(outer, rules, port)));
     lines.extend(subnet_lines(rules, |bridge, family, subnet| {
         format!("pass out quick on {bridge} {family} from (self) to {subnet}")
     }));
@@ -116,7 +119,7 @@ fn hairpin(rules: &RuleSet, port: &PortRule) -> Option<String> {
     ))
 }
 
-fn redirect(rules: &RuleSet, port: &PortRule) -> String {
+fn redirect(outer: &str, port: &PortRule) -> String {
     let host = if port.host.is_unspecified() {
         "(self)".to_owned()
     } else {
@@ -124,26 +127,42 @@ fn redirect(rules: &RuleSet, port: &PortRule) -> String {
     };
     let (from, to) = (port.host_port, port.container_port);
     format!(
-        "rdr pass on ! lo0 {} from any to {host} port {from} tag {} -> {} port {to}",
+        "rdr on ! lo0 {} from any to {host} port {from} tag {} -> {} port {to}",
         transport(port),
-        tag(rules),
+        tag(outer),
         port.container
     )
 }
 
-fn admit(rules: &RuleSet, port: &PortRule) -> String {
+fn let_in(outer: &str, port: &PortRule) -> String {
+    format!(
+        "pass in quick on ! lo0 {} from any to {} tagged {} label \"{}\"",
+        transport(port),
+        target(port),
+        tag(outer),
+        label(outer, port.container)
+    )
+}
+
+fn admit(outer: &str, rules: &RuleSet, port: &PortRule) -> String {
     format!(
         "pass out quick on {} {} from any to {} tagged {}",
         rules.bridge,
         transport(port),
         target(port),
-        tag(rules)
+        tag(outer)
     )
 }
 
 /// Tells what was sent to a published port from what was sent to the container's own address.
-fn tag(rules: &RuleSet) -> String {
-    format!("{}-published", rules.bridge)
+fn tag(outer: &str) -> String {
+    format!("{outer}-published")
+}
+
+/// What the rule is called by which a container's published ports are reached: at most 61 of the 63 bytes that pf takes.
+#[must_use]
+pub fn label(outer: &str, container: IpAddr) -> String {
+    format!("{outer}-{container}")
 }
 
 fn target(port: &PortRule) -> String {
@@ -178,28 +197,35 @@ nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.3 port 80 -> (cbbr0:0
 nat on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.2 port 80 -> (cbbr0:0)
 nat on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.2 port 53 -> (cbbr0:0)
 nat on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::2 port 80 -> (cbbr0:0)
-rdr pass on ! lo0 inet proto tcp from any to 192.0.2.1 port 8080 tag cbbr0-published -> 172.18.0.3 port 80
-rdr pass on ! lo0 inet proto tcp from any to (self) port 8080 tag cbbr0-published -> 172.18.0.2 port 80
-rdr pass on ! lo0 inet proto udp from any to (self) port 5300 tag cbbr0-published -> 172.18.0.2 port 53
-rdr pass on ! lo0 inet proto tcp from any to (self) port 8081 tag cbbr0-published -> 172.18.0.2 port 80
-rdr pass on ! lo0 inet6 proto tcp from any to (self) port 8080 tag cbbr0-published -> fd00:1::2 port 80
+rdr on ! lo0 inet proto tcp from any to 192.0.2.1 port 8080 tag cell-published -> 172.18.0.3 port 80
+rdr on ! lo0 inet proto tcp from any to (self) port 8080 tag cell-published -> 172.18.0.2 port 80
+rdr on ! lo0 inet proto udp from any to (self) port 5300 tag cell-published -> 172.18.0.2 port 53
+rdr on ! lo0 inet proto tcp from any to (self) port 8081 tag cell-published -> 172.18.0.2 port 80
+rdr on ! lo0 inet6 proto tcp from any to (self) port 8080 tag cell-published -> fd00:1::2 port 80
+pass in quick on ! lo0 inet proto tcp from any to 172.18.0.3 port 80 tagged cell-published label \"cell-172.18.0.3\"
+pass in quick on ! lo0 inet proto tcp from any to 172.18.0.2 port 80 tagged cell-published label \"cell-172.18.0.2\"
+pass in quick on ! lo0 inet proto udp from any to 172.18.0.2 port 53 tagged cell-published label \"cell-172.18.0.2\"
+pass in quick on ! lo0 inet6 proto tcp from any to fd00:1::2 port 80 tagged cell-published label \"cell-fd00:1::2\"
 pass in quick on cbbr0 inet proto tcp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet proto udp from 172.18.0.0/16 to 172.18.0.1 port 53
 pass in quick on cbbr0 inet6 proto tcp from fd00:1::/64 to fd00:1::1 port 53
 pass in quick on cbbr0 inet6 proto udp from fd00:1::/64 to fd00:1::1 port 53
 pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbrsol no state
 pass quick on cbbr0 inet6 proto ipv6-icmp all icmp6-type neighbradv no state
-pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)
-pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self)
-pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80 tagged cbbr0-published
-pass out quick on cbbr0 inet proto tcp from any to 172.18.0.2 port 80 tagged cbbr0-published
-pass out quick on cbbr0 inet proto udp from any to 172.18.0.2 port 53 tagged cbbr0-published
-pass out quick on cbbr0 inet6 proto tcp from any to fd00:1::2 port 80 tagged cbbr0-published
+pass in quick on cbbr0 inet from 172.18.0.0/16 to ! (self) ! tagged cell-published
+pass in quick on cbbr0 inet6 from fd00:1::/64 to ! (self) ! tagged cell-published
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.3 port 80 tagged cell-published
+pass out quick on cbbr0 inet proto tcp from any to 172.18.0.2 port 80 tagged cell-published
+pass out quick on cbbr0 inet proto udp from any to 172.18.0.2 port 53 tagged cell-published
+pass out quick on cbbr0 inet6 proto tcp from any to fd00:1::2 port 80 tagged cell-published
 pass out quick on cbbr0 inet from (self) to 172.18.0.0/16
 pass out quick on cbbr0 inet6 from (self) to fd00:1::/64
 block drop out quick on cbbr0
 ";
-        assert_eq!(load(&full(), &["em0".to_owned(), "wg0".to_owned()]), golden);
+        assert_eq!(
+            load("cell", &full(), &["em0".to_owned(), "wg0".to_owned()]),
+            golden
+        );
     }
 
     #[test]
@@ -207,7 +233,11 @@ block drop out quick on cbbr0
         let ports = (1..=9)
             .map(|n| port(Transport::Tcp, ("0.0.0.0", 8000 + n), ("172.18.0.2", 80)))
             .collect();
-        let text = load(&rules(&[("172.18.0.1", 16)], true, ports), &["em0".to_owned()]);
+        let text = load(
+            "cell",
+            &rules(&[("172.18.0.1", 16)], true, ports),
+            &["em0".to_owned()],
+        );
         let lines: Vec<_> = text.lines().collect();
         let distinct: HashSet<_> = lines.iter().collect();
         assert_eq!(lines.len(), distinct.len(), "{text}");
@@ -215,7 +245,11 @@ block drop out quick on cbbr0
 
     #[test]
     fn a_network_without_masquerade_translates_no_source_on_its_way_out() {
-        let text = load(&rules(&[("172.18.0.1", 16)], false, vec![]), &["em0".to_owned()]);
+        let text = load(
+            "cell",
+            &rules(&[("172.18.0.1", 16)], false, vec![]),
+            &["em0".to_owned()],
+        );
         assert!(!text.contains("nat on em0"), "{text}");
     }
 
@@ -223,7 +257,7 @@ block drop out quick on cbbr0
     fn nothing_leaves_an_internal_network() {
         let mut rules = rules(&[("172.18.0.1", 16)], false, vec![]);
         rules.internal = true;
-        let text = load(&rules, &["em0".to_owned()]);
+        let text = load("cell", &rules, &["em0".to_owned()]);
         assert!(
             text.contains("block drop in quick on cbbr0 inet from 172.18.0.0/16 to ! (self)"),
             "{text}"

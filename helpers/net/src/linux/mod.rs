@@ -187,7 +187,7 @@ pub fn list_program(_outer: &str) -> Option<Command> {
 
 /// nft(8) does not forget connections, and conntrack(8) is not everywhere: what is left of them times out.
 #[must_use]
-pub fn forget_programs(_address: IpAddr) -> Vec<Command> {
+pub fn forget_programs(_outer: &str, _address: IpAddr) -> Vec<Command> {
     Vec::new()
 }
 
