@@ -50,6 +50,12 @@ impl Console {
         console
     }
 
+    /// Restarts the guest as its administrator would, and logs in again.
+    pub(crate) fn restart(&mut self) {
+        self.send("shutdown -r now\n");
+        self.log_in();
+    }
+
     fn log_in(&mut self) {
         self.wait_for(&["login: "], BOOT_WITHIN);
         self.send("root\n");

@@ -12,6 +12,7 @@ pub(crate) fn is_told_by_the_doctor(story: &mut Story) {
     for line in [
         "MISSING kernel module if_bridge: is not loaded; mend: kldload -n if_bridge && sysrc kld_list+=\"if_bridge\"",
         "MISSING pool tank: is not there; mend: by hand: zpool create tank DISK",
+        "MISSING zfs_enable: after a restart of this host its pools are not there; mend: sysrc zfs_enable=YES",
         "MISSING user cellblock: is not there; mend: pw useradd cellblock",
         "MISSING net.pf.filter_local: this host does not reach its own published ports; mend: sysctl net.pf.filter_local=1",
     ] {

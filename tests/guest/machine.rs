@@ -106,7 +106,7 @@ impl Machine {
                 "-accel",
                 &accelerator,
             ])
-            .args(["-display", "none", "-monitor", "none", "-no-reboot"])
+            .args(["-display", "none", "-monitor", "none"])
             .args([
                 "-chardev",
                 &format!("socket,id=s0,path={},server=on,wait=off", serial.display()),

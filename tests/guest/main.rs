@@ -18,6 +18,7 @@ mod life;
 mod machine;
 mod ports;
 mod reach;
+mod reboot;
 mod sandboxes;
 mod story;
 mod volumes;
@@ -53,5 +54,6 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     sandboxes::are_closed(&mut story);
     lacking::room_is_told_to_who_writes(&mut story);
     story.cycles_leave_nothing_behind();
+    reboot::finds_everything_as_it_was(&mut story);
     lacking::a_pool_is_told_by_the_start(&mut story);
 }

@@ -73,6 +73,11 @@ fn connections_are_forgotten(story: &mut Story) {
     assert_eq!(story.guest(&kept), "0");
 }
 
+/// Whether the port that the guest publishes answers from another machine.
+pub(crate) fn is_published(story: &Story) -> bool {
+    ask_tcp(story.machine.published().0) == OUTSIDE_ADDRESS
+}
+
 /// The administrator loads his own rules anew, and somebody flushes ours.
 fn rules_are_kept(story: &mut Story) {
     let ask = format!("/srv/tools/probe ask tcp {HOST_ADDRESS} 8080");

@@ -28,12 +28,17 @@ const PREPARATIONS: [&str; 3] = [
     "sysctl net.inet6.ip6.forwarding=1",
 ];
 
-/// Starts it as rc(8) does, and offers the socket on the port that is forwarded.
-const START: [&str; 4] = [
+/// Starts it as rc(8) does.
+const START: [&str; 3] = [
     "sed s,%%PREFIX%%,/usr/local,g /usr/local/sbin/cellblockd.in > /usr/local/etc/rc.d/cellblockd",
     "chmod 555 /usr/local/etc/rc.d/cellblockd && service cellblockd onestart",
     "echo 'docker 2375/tcp' >> /etc/services && echo 'docker stream tcp nowait/0/0 root /usr/bin/nc \
-     nc -N -U /var/run/docker.sock' > /tmp/inetd.conf && inetd -R 0 -C 0 /tmp/inetd.conf",
+     nc -N -U /var/run/docker.sock' > /etc/inetd.conf",
+];
+
+/// Offers the socket on the port that is forwarded, once it is there.
+pub(crate) const OFFER: [&str; 2] = [
+    "inetd -R 0 -C 0 /etc/inetd.conf",
     "for i in $(jot 100); do [ -S /var/run/docker.sock ] && break; sleep 0.2; done; [ -S /var/run/docker.sock ]",
 ];
 
@@ -58,7 +63,7 @@ impl Story {
             story.guest(line);
         }
         lacking::is_told_by_the_doctor(&mut story);
-        for line in PREPARATIONS.iter().chain(&START) {
+        for line in PREPARATIONS.iter().chain(&START).chain(&OFFER) {
             story.guest(line);
         }
         story.guest("/usr/local/sbin/cellblock doctor");

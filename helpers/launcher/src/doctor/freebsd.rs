@@ -32,6 +32,7 @@ pub fn checks(config: &Config, probe: &dyn Probe) -> Vec<Check> {
         .collect();
     checks.push(linux(probe));
     checks.extend(datasets(config, probe));
+    checks.push(pools_at_boot(probe));
     checks.extend(accounts(config, probe));
     checks.push(racct(probe));
     checks.extend([forwarding(config, probe), forwarding_ipv6(config, probe)]);
@@ -117,6 +118,15 @@ fn datasets(config: &Config, probe: &dyn Probe) -> Vec<Check> {
     checks
 }
 
+/// The module alone imports no pool: rc(8) does, where it is told to.
+fn pools_at_boot(probe: &dyn Probe) -> Check {
+    let name = "zfs_enable";
+    let value = probe.ask(&["/usr/sbin/sysrc", "-n", name]).unwrap_or_default();
+    let is_yes = ["yes", "true", "on", "1"].contains(&value.trim().to_ascii_lowercase().as_str());
+    let wrong = "after a restart of this host its pools are not there";
+    Check::new(name, is_yes, wrong, line(format!("sysrc {name}=YES")))
+}
+
 fn accounts(config: &Config, probe: &dyn Probe) -> Vec<Check> {
     let user = config.user.as_deref().unwrap_or(ACCOUNT);
     let group = config.socket_group.as_deref().unwrap_or("wheel");
@@ -156,8 +166,9 @@ fn is_on(probe: &dyn Probe, name: &str) -> bool {
 
 fn racct(probe: &dyn Probe) -> Check {
     let name = "kern.racct.enable";
-    let mend = format!("sysrc -f /boot/loader.conf {name}=1, and reboot");
-    // A reboot is not for a program to start.
+    // sysrc(8) takes no name with a point; where the file sets it twice, the last line counts. A reboot is not for a program to
+    // start.
+    let mend = format!("echo {name}=1 >> /boot/loader.conf, and reboot");
     Check::new(
         name,
         is_on(probe, name),
