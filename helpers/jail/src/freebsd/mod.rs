@@ -19,10 +19,10 @@ pub(crate) use identity::{assume_identity, give_stream, open_terminal, set_oom_s
 pub(crate) use sys::reset_signal;
 
 use crate::policy::fail;
-use jails::Jails;
+use jails::{Found, Jails};
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::jail::{
-    JailInfo, JailSpec, Limits, Network, Openings, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
+    JailInfo, JailSpec, Limits, Openings, ProcessInfo, ProcessSpec, Role, SignalTarget, Usage,
 };
 use protocol::names::{HostPath, JailName, Label, Text};
 use protocol::policy::JailPolicy;
@@ -76,12 +76,14 @@ pub(crate) fn facts() -> Result<HostFacts> {
 
 /// Whether any host of this kind can make such a jail; whether this one can run Linux programs is found out at `create`.
 pub(crate) fn judge_jail(_: &JailPolicy, spec: &JailSpec) -> Answer<()> {
-    if spec.sysctls.as_slice().is_empty() && spec.openings == Openings::default() {
+    let possible = Openings {
+        network_of: spec.openings.network_of.clone(),
+        ..Openings::default()
+    };
+    if spec.sysctls.as_slice().is_empty() && spec.openings == possible {
         Ok(())
     } else {
-        unsupported(
-            "a jail of FreeBSD has no kernel settings, host's processes, name, devices or others' network",
-        )
+        unsupported("a jail of FreeBSD has no kernel settings, others' processes, host's name or devices")
     }
 }
 
@@ -146,10 +148,10 @@ impl Host {
     }
 
     pub(crate) fn open_network(&self, jail: &JailName) -> Answer<Vec<OwnedFd>> {
-        let jid = self.jails.jid(jail)?;
-        match self.jails.network(jail)? {
-            Network::Own => launch::open_network(jid),
-            Network::Host => fail(ErrorCode::Refused, "the jail shares the host's network"),
+        let found = self.jails.get(jail)?;
+        match found.holder() {
+            Some(_) => launch::open_network(found.jid),
+            None => fail(ErrorCode::Refused, "the jail shares the host's network"),
         }
     }
 
@@ -159,7 +161,7 @@ impl Host {
         process: &ProcessSpec,
         fds: Vec<OwnedFd>,
     ) -> Answer<Launched> {
-        let jid = self.jails.jid(jail)?;
+        let jid = self.jails.get(jail)?.jid;
         let first = self.records.read(jail)?;
         match (process.role, first) {
             (Role::First, None) => launch::launch(jid, process, fds, Some((&self.records, jail))),
@@ -170,16 +172,14 @@ impl Host {
             (Role::Further, Some(first)) if processes::lives(jid, first)? => {
                 launch::launch(jid, process, fds, None)
             }
-            (Role::Further, Some(_)) => fail(ErrorCode::NotFound, "the jail's first process has ended"),
-            (Role::Further, None) => fail(
-                ErrorCode::NotFound,
-                "the jail's first process was not started yet",
-            ),
+            (Role::Further, Some(_) | None) => {
+                fail(ErrorCode::NotFound, "the jail's first process does not run")
+            }
         }
     }
 
     pub(crate) fn signal(&self, jail: &JailName, target: SignalTarget, signal: u8) -> Answer<()> {
-        let jid = self.jails.jid(jail)?;
+        let jid = self.jails.get(jail)?.jid;
         let first = self.records.read(jail)?;
         match (target, first) {
             (SignalTarget::Everyone, _) => launch::signal(jid, None, signal),
@@ -192,7 +192,7 @@ impl Host {
     }
 
     pub(crate) fn pause(&self, jail: &JailName) -> Answer<()> {
-        let jid = self.jails.jid(jail)?;
+        let jid = self.jails.get(jail)?.jid;
         // There is no freezer: all are stopped, again until nobody has forked meanwhile.
         processes::until(
             jid,
@@ -203,24 +203,24 @@ impl Host {
     }
 
     pub(crate) fn resume(&self, jail: &JailName) -> Answer<()> {
-        launch::signal(self.jails.jid(jail)?, None, libc::SIGCONT as u8)
+        launch::signal(self.jails.get(jail)?.jid, None, libc::SIGCONT as u8)
     }
 
     pub(crate) fn limit(&self, jail: &JailName, wanted: &Limits) -> Answer<()> {
-        let jid = self.jails.jid(jail)?;
-        limits::set(&self.jails.name(jail), jid, wanted)
+        let found = self.jails.get(jail)?;
+        limits::set(&found.name, found.jid, wanted)
     }
 
     pub(crate) fn usage(&self, jail: &JailName) -> Answer<Usage> {
-        let runtime_us = processes::runtime_us(self.jails.jid(jail)?);
-        let usage = runtime_us.and_then(|runtime_us| limits::usage(&self.jails.name(jail), runtime_us));
+        let found = self.jails.get(jail)?;
+        let usage = processes::runtime_us(found.jid).and_then(|used_us| limits::usage(&found.name, used_us));
         usage.map_err(|e| HelperError::system("usage", &e))
     }
 
     pub(crate) fn remove(&self, jail: &JailName) -> Answer<()> {
-        // Rules outlive their jail, and would be the next one's of the same name.
-        limits::forget(&self.jails.name(jail)).map_err(|e| HelperError::system("limits", &e))?;
-        if let Some(jid) = self.jails.find(jail)? {
+        if let Some(Found { jid, name, .. }) = self.jails.find(jail)? {
+            // Rules outlive their jail.
+            limits::forget(&name).map_err(|e| HelperError::system("limits", &e))?;
             self.jails.remove(jid)?;
             processes::until(jid, "ended", |_| false, || Ok(()))?;
         }
@@ -228,7 +228,7 @@ impl Host {
     }
 
     pub(crate) fn processes(&self, jail: &JailName) -> Answer<Vec<ProcessInfo>> {
-        let jid = self.jails.jid(jail)?;
+        let jid = self.jails.get(jail)?.jid;
         processes::list(jid).map_err(|e| HelperError::system("processes", &e))
     }
 

@@ -21,56 +21,52 @@ impl Parameters {
     }
 
     /// A text, passed with its NUL.
-    pub(super) fn text(&mut self, name: &CStr, value: &str) -> &mut Self {
+    pub(super) fn text(self, name: &CStr, value: &str) -> Self {
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
         self.add(name, bytes)
     }
 
     /// A C int.
-    pub(super) fn number(&mut self, name: &CStr, value: i32) -> &mut Self {
+    pub(super) fn number(self, name: &CStr, value: i32) -> Self {
         self.add(name, value.to_ne_bytes().to_vec())
     }
 
     /// A name without a value.
-    pub(super) fn flag(&mut self, name: &CStr) -> &mut Self {
+    pub(super) fn flag(self, name: &CStr) -> Self {
         self.add(name, Vec::new())
     }
 
     /// Room for a value that the kernel fills in.
-    pub(super) fn room(&mut self, name: &CStr, bytes: usize) -> &mut Self {
+    pub(super) fn room(self, name: &CStr, bytes: usize) -> Self {
         self.add(name, vec![0; bytes])
     }
 
-    fn add(&mut self, name: &CStr, value: Vec<u8>) -> &mut Self {
+    fn add(mut self, name: &CStr, value: Vec<u8>) -> Self {
         self.0.push((name.to_owned(), value));
         self
     }
 
     /// Calls `call` with the array of names and values; gives its result and what the values are afterwards. The kernel's
     /// own words, where it has some, go into the error.
-    fn pass(mut self, call: impl FnOnce(&mut [libc::iovec]) -> i32) -> Result<(i32, Vec<Vec<u8>>)> {
-        self.room(c"errmsg", MESSAGE_BYTES);
+    fn pass(self, call: impl FnOnce(*mut libc::iovec, u32) -> i32) -> Result<(i32, Vec<Vec<u8>>)> {
+        let mut all = self.room(c"errmsg", MESSAGE_BYTES).0;
         let part = |base: *mut c_void, length| libc::iovec {
             iov_base: base,
             iov_len: length,
         };
-        let mut array = Vec::with_capacity(self.0.len() * 2);
-        for (name, value) in &mut self.0 {
+        let mut array = Vec::with_capacity(all.len() * 2);
+        for (name, value) in &mut all {
             array.push(part(
                 name.as_ptr().cast_mut().cast(),
                 name.as_bytes_with_nul().len(),
             ));
-            let base = if value.is_empty() {
-                std::ptr::null_mut()
-            } else {
-                value.as_mut_ptr().cast()
-            };
-            array.push(part(base, value.len()));
+            // Of a flag's value the kernel reads the length, which is 0.
+            array.push(part(value.as_mut_ptr().cast(), value.len()));
         }
-        let result = call(&mut array);
+        let result = call(array.as_mut_ptr(), array.len() as u32);
         let failure = Error::last_os_error();
-        let mut values: Vec<Vec<u8>> = self.0.into_iter().map(|(_, value)| value).collect();
+        let mut values: Vec<Vec<u8>> = all.into_iter().map(|(_, value)| value).collect();
         let message = values.pop().unwrap_or_default();
         if result != -1 {
             return Ok((result, values));
@@ -86,33 +82,26 @@ impl Parameters {
     }
 }
 
-/// Makes a jail; gives its id.
-pub(super) fn create_jail(parameters: Parameters) -> Result<i32> {
-    let call = |array: &mut [libc::iovec]| {
-        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
-        // SAFETY: the array and what it points to live through the call, with their true lengths.
-        unsafe { libc::jail_set(base, count, libc::JAIL_CREATE) }
-    };
-    parameters.pass(call).map(|(jid, _)| jid)
+/// Makes or changes a jail, as the flags say (jail(2)); gives its id.
+pub(super) fn set_jail(parameters: Parameters, flags: libc::c_int) -> Result<i32> {
+    // SAFETY: the array and what it points to live through the call, with their true lengths.
+    parameters
+        .pass(|base, count| unsafe { libc::jail_set(base, count, flags) })
+        .map(|(jid, _)| jid)
 }
 
 /// Finds a jail by the first parameter; gives its id and the values, filled in.
 pub(super) fn get_jail(parameters: Parameters) -> Result<(i32, Vec<Vec<u8>>)> {
-    parameters.pass(|array| {
-        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
-        // SAFETY: the array and what it points to live through the call, with their true lengths, and are writable.
-        unsafe { libc::jail_get(base, count, 0) }
-    })
+    // SAFETY: the array and what it points to live through the call, with their true lengths, and are writable.
+    parameters.pass(|base, count| unsafe { libc::jail_get(base, count, 0) })
 }
 
 /// Changes a mount.
 pub(super) fn update_mount(parameters: Parameters, flags: i32) -> Result<()> {
-    let call = |array: &mut [libc::iovec]| {
-        let (base, count) = (array.as_mut_ptr(), array.len() as libc::c_uint);
-        // SAFETY: the array and what it points to live through the call, with their true lengths.
-        unsafe { libc::nmount(base, count, flags) }
-    };
-    parameters.pass(call).map(drop)
+    // SAFETY: the array and what it points to live through the call, with their true lengths.
+    parameters
+        .pass(|base, count| unsafe { libc::nmount(base, count, flags) })
+        .map(drop)
 }
 
 /// Kills a jail's processes and lets it die.
