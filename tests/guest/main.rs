@@ -11,6 +11,7 @@
 )]
 
 mod changes;
+mod compose;
 mod console;
 mod images;
 mod lacking;
@@ -20,6 +21,7 @@ mod ports;
 mod reach;
 mod reboot;
 mod sandboxes;
+mod sharing;
 mod story;
 mod volumes;
 
@@ -43,6 +45,7 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     story.containers_reach_each_other_and_the_outside();
     story.mounts_are_what_was_asked_for();
     volumes::are_datasets_with_what_was_asked_for(&mut story);
+    volumes::are_shown_in_part_from_others_and_without_a_copy(&mut story);
     changes::are_seen_committed_and_exported(&mut story);
     images::are_built_saved_and_loaded(&mut story);
     life::a_paused_container_stands_still(&mut story);
@@ -50,6 +53,8 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     life::limits_bite(&mut story);
     ports::names_are_found_on_a_user_network(&mut story);
     ports::published_ports_are_reached_from_everywhere(&mut story);
+    sharing::a_network_is_shared_and_nothing_else(&mut story);
+    compose::starts_each_service_when_what_it_needs_is_healthy(&mut story);
     reach::is_as_on_linux(&mut story);
     sandboxes::are_closed(&mut story);
     lacking::room_is_told_to_who_writes(&mut story);

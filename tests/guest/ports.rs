@@ -100,7 +100,8 @@ fn rules_are_kept(story: &mut Story) {
     assert_eq!(story.guest("pfctl -q -s rules && pfctl -q -s nat"), own);
 }
 
-fn ask_tcp(port: u16) -> String {
+/// What a TCP port of this machine says first; nothing where nobody answers.
+pub(crate) fn ask_tcp(port: u16) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
     let mut answer = [0; 64];

@@ -6,6 +6,7 @@ use std::io::copy;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
 use system_tests::docker::{Docker, Ran};
 
 /// Rounds of create, start, kill and remove after which nothing may be left.
@@ -128,6 +129,11 @@ impl Story {
         let ran = self.docker.run(line);
         println!("$ docker {line}\n{}{}[{}]", ran.out, ran.err, ran.code);
         ran
+    }
+
+    /// Points another program to the guest's daemon.
+    pub(crate) fn set_environment(&self, command: &mut Command) {
+        self.docker.set_environment(command);
     }
 
     pub(crate) fn an_image_is_made_from_the_base_system(&mut self) {

@@ -1,4 +1,4 @@
-//! Volumes as datasets: their options, and a volume that begins as another.
+//! Volumes as datasets: their options, a volume that begins as another, and what a container sees of one.
 
 use crate::story::Story;
 
@@ -43,4 +43,53 @@ pub(crate) fn are_datasets_with_what_was_asked_for(story: &mut Story) {
         "zfs list -H -t all -o name -r tank/cellblock/volumes | grep -E '/(tuned|first|second|third|sunday)' || true",
     );
     assert_eq!(left, "");
+}
+
+pub(crate) fn are_shown_in_part_from_others_and_without_a_copy(story: &mut Story) {
+    // What the image has there is where a volume begins, unless it shall not.
+    let mtree = "sh -c 'ls /etc/mtree | wc -l'";
+    let all = story.docker(&format!("run --rm base {mtree}"));
+    assert_ne!(all.trim(), "0");
+    assert_eq!(
+        story.docker(&format!("run --rm -v copied:/etc/mtree base {mtree}")),
+        all
+    );
+    let nocopy = "--mount type=volume,src=bare,dst=/etc/mtree,volume-nocopy";
+    assert_eq!(
+        story.docker(&format!("run --rm {nocopy} base {mtree}")).trim(),
+        "0"
+    );
+    // A part of a volume, a directory or a file; a link leads nowhere else.
+    let make = "mkdir -p /v/a/b; echo in > /v/a/b/f; ln -s /etc /v/out; ln -s a /v/in";
+    story.docker(&format!("run --rm -v whole:/v base sh -c '{make}'"));
+    let part = |path: &str| format!("--mount type=volume,src=whole,dst=/s,volume-subpath={path}");
+    assert_eq!(
+        story.docker(&format!("run --rm {} base cat /s/f", part("a/b"))),
+        "in"
+    );
+    assert_eq!(
+        story.docker(&format!("run --rm {} base cat /s", part("a/b/f"))),
+        "in"
+    );
+    assert_eq!(story.docker(&format!("run --rm {} base ls /s", part("in"))), "b");
+    let refused = story.ends(127, &format!("run --rm {} base ls /s", part("out")));
+    assert!(refused.err.contains("no such file or directory"), "{refused:?}");
+    let refused = story.ends(125, &format!("run --rm {} base true", part("../x")));
+    assert!(
+        refused
+            .err
+            .contains("subpath must be a relative path within the volume"),
+        "{refused:?}"
+    );
+    // Another container's mounts, with its access or with less.
+    story.docker("create --name donor -v donated:/x -v /srv/shared:/y:ro base true");
+    story.docker("run --rm --volumes-from donor base sh -c 'echo seen > /x/f'");
+    let ran = story.ends(
+        1,
+        "run --rm --volumes-from donor:ro base sh -c 'cat /x/f; touch /x/g'",
+    );
+    assert_eq!(ran.out, "seen\n");
+    story.ends(1, "run --rm --volumes-from donor base touch /y/g");
+    story.docker("rm donor");
+    story.docker("volume rm copied bare whole donated");
 }
