@@ -50,9 +50,9 @@ impl Console {
         console
     }
 
-    /// Restarts the guest as its administrator would, and logs in again.
-    pub(crate) fn restart(&mut self) {
-        self.send("shutdown -r now\n");
+    /// Restarts the guest with this line, and logs in again.
+    pub(crate) fn restart(&mut self, line: &str) {
+        self.send(&format!("{line}\n"));
         self.log_in();
     }
 

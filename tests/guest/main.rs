@@ -21,6 +21,7 @@ mod ports;
 mod reach;
 mod reboot;
 mod sandboxes;
+mod services;
 mod sharing;
 mod story;
 mod volumes;
@@ -51,6 +52,10 @@ fn containers_run_on_freebsd_and_leave_nothing_behind() {
     life::a_paused_container_stands_still(&mut story);
     life::a_container_is_measured(&mut story);
     life::limits_bite(&mut story);
+    services::health_is_asked_for(&mut story);
+    services::an_end_is_what_the_policy_makes_of_it(&mut story);
+    services::limits_are_set_and_changed(&mut story);
+    services::logs_are_kept_as_asked_for(&mut story);
     ports::names_are_found_on_a_user_network(&mut story);
     ports::published_ports_are_reached_from_everywhere(&mut story);
     sharing::a_network_is_shared_and_nothing_else(&mut story);

@@ -6,6 +6,10 @@ use system_tests::docker::eventually;
 /// Keeps the host from counting resources: of two such lines the last one counts.
 const WITHOUT_LIMITS: &str = "echo kern.racct.enable=0 >> /boot/loader.conf";
 
+/// How the administrator restarts a host, and a restart in which nothing is asked to end first, as a crash is.
+const RESTART: &str = "shutdown -r now";
+const CRASH: &str = "reboot -q";
+
 /// How a container is, and where.
 const STATE: &str =
     "inspect --format '{{.State.Status}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'";
@@ -26,12 +30,7 @@ pub(crate) fn finds_everything_as_it_was(story: &mut Story) {
 
     story.guest("sysrc cellblockd_enable=YES");
     story.guest(WITHOUT_LIMITS);
-    println!("guest# shutdown -r now");
-    story.machine.console.restart();
-    for line in OFFER {
-        story.guest(line);
-    }
-
+    restart(story, RESTART);
     story.guest("service cellblockd status");
     eventually("what shall run runs where it was", || {
         story.quiet(&format!("{STATE} always by-chance")).out.trim() == before
@@ -45,9 +44,31 @@ pub(crate) fn finds_everything_as_it_was(story: &mut Story) {
     assert!(ping.contains("1 packets received"), "{ping}");
     eventually("its published port answers", || crate::ports::is_published(story));
     limits_are_refused(story);
+    story.docker("start once");
+    story.guest("sed -i '' -e '$d' /boot/loader.conf");
+    restart(story, CRASH);
+    eventually("what ran and shall run runs after a crash", || {
+        story.quiet(&format!("{STATE} always by-chance")).out.trim() == before
+    });
+    assert_eq!(
+        story.docker("inspect --format '{{.State.Status}}' halted once"),
+        "exited\nexited"
+    );
+    assert_eq!(
+        story.docker("run --rm --memory 64m -v lasting:/v base cat /v/file"),
+        "lasting"
+    );
     story.docker("rm -f always by-chance halted once");
     story.docker("network rm lasting");
     story.docker("volume rm lasting");
+}
+
+fn restart(story: &mut Story, line: &str) {
+    println!("guest# {line}");
+    story.machine.console.restart(line);
+    for line in OFFER {
+        story.guest(line);
+    }
 }
 
 fn limits_are_refused(story: &mut Story) {
