@@ -30,6 +30,7 @@ pub fn checks(config: &Config, probe: &dyn Probe) -> Vec<Check> {
         .into_iter()
         .map(|module| kernel_module(probe, module))
         .collect();
+    checks.push(vnet(probe));
     checks.push(linux(probe));
     checks.extend(datasets(config, probe));
     checks.push(pools_at_boot(probe));
@@ -67,6 +68,17 @@ fn kernel_module(probe: &dyn Probe, module: &str) -> Check {
         is_loaded(probe, module),
         "is not loaded",
         line(load(module)),
+    )
+}
+
+/// GENERIC has it since FreeBSD 12; a kernel of the administrator's own may lack it.
+fn vnet(probe: &dyn Probe) -> Check {
+    let mend = "boot a kernel with `options VIMAGE`, as GENERIC is";
+    Check::new(
+        "VNET in the kernel",
+        is_on(probe, "kern.features.vimage"),
+        "containers have no networks of their own, only --network host",
+        Mend::ByHand(mend.to_owned()),
     )
 }
 

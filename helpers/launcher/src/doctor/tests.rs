@@ -118,6 +118,7 @@ mod on_freebsd {
             "kernel module tmpfs",
             "kernel module fdescfs",
             "kernel module procfs",
+            "VNET in the kernel",
             "pool zroot",
             "zfs_enable",
             "group cellblock",
