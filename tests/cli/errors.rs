@@ -54,6 +54,10 @@ fn bad_values_are_refused_with_dockers_words() {
             "Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
         ),
         ("create --name _x base true", "Invalid container name (_x)"),
+        (
+            "create --runtime er-none base true",
+            "unknown or invalid runtime name: er-none",
+        ),
         ("create -v /a:/b:zz base true", "invalid mode: zz"),
         (
             "create -v /tmp:/ base true",

@@ -251,3 +251,19 @@ fn a_stopped_containers_volumes_are_where_they_belong() {
     docker.ok("rm li-v1");
     docker.ok("volume rm li-vol");
 }
+
+#[test]
+fn compose_files_and_scripts_may_name_the_runtime_of_docker() {
+    let docker = docker!();
+    assert_eq!(docker.ok("info --format '{{.DefaultRuntime}}'"), "runc");
+    let id = docker.ok("create --runtime runc base true");
+    assert_eq!(
+        docker.ok(&format!("inspect -f '{{{{.HostConfig.Runtime}}}}' {id}")),
+        "runc"
+    );
+    docker.ok(&format!("rm {id}"));
+    assert_eq!(
+        docker.ok("run --rm --runtime io.containerd.runc.v2 base echo hi"),
+        "hi"
+    );
+}

@@ -5,8 +5,8 @@ use super::body::json;
 use super::error::ApiError;
 use super::system::VERSION;
 use crate::services::clock;
-use crate::services::containers::RUNTIME;
 use crate::services::containers::inspect::driver_name;
+use crate::services::containers::runtimes;
 use crate::services::images::RegistrySettings;
 use crate::services::volumes::DRIVER;
 use axum::Router;
@@ -21,7 +21,6 @@ use docker_api::version::ApiVersion;
 use ipnet::IpNet;
 use protocol::Principal;
 use protocol::handshake::HostOs;
-use std::collections::BTreeMap;
 
 /// The registry that logins default to.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -129,6 +128,7 @@ fn parts(state: &State, host: Info) -> Info {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     let backend = state.helpers.zfs.0.facts();
     let backend = backend.map(|facts| ("Backend".to_owned(), facts.backend.as_str().to_owned()));
+    let names = runtimes(state.os());
     let runtime = RuntimeInfo {
         path: "cellblock-jail".to_owned(),
         ..RuntimeInfo::default()
@@ -146,8 +146,13 @@ fn parts(state: &State, host: Info) -> Info {
         index_server_address: DOCKER_HUB.to_owned(),
         registry_config: Some(registries(&state.settings.registries())),
         labels: Some(Vec::new()),
-        runtimes: Some(BTreeMap::from([(RUNTIME.to_owned(), runtime)])),
-        default_runtime: RUNTIME.to_owned(),
+        runtimes: Some(
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), runtime.clone()))
+                .collect(),
+        ),
+        default_runtime: names[0].to_owned(),
         swarm: SwarmInfo {
             local_node_state: "inactive".to_owned(),
             ..SwarmInfo::default()

@@ -46,7 +46,7 @@ pub(super) async fn create(
     if let Some(bad) = name.as_ref().filter(|name| !error::is_container_name(name)) {
         return Err(Failure::Invalid(error::invalid_container_name(bad)));
     }
-    refuse::check(&request)?;
+    refuse::check(&request, deps.host_os())?;
     limits::check(deps, &request.host_config)?;
     let image = match request.config.image.as_str() {
         "" => None,
@@ -127,7 +127,7 @@ fn assemble(
     }
     host_config.fill_defaults();
     if host_config.runtime.is_empty() {
-        super::refuse::RUNTIME.clone_into(&mut host_config.runtime);
+        refuse::runtimes(host)[0].clone_into(&mut host_config.runtime);
     }
     let command = [config.entrypoint.clone(), config.cmd.clone()]
         .into_iter()

@@ -69,7 +69,7 @@ pub use commit::Commit;
 pub use exec::ExecSpec;
 pub use links::names_by_links;
 pub use messages::FindError;
-pub use refuse::RUNTIME;
+pub use refuse::runtimes;
 pub use remove::How as RemoveHow;
 pub use roots::{RootGuard, Roots};
 pub use size::Sizes;

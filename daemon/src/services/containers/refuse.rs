@@ -3,19 +3,27 @@
 use crate::services::Failure;
 use docker_api::containers::{ContainerConfig, CreateRequest};
 use docker_api::host_config::HostConfig;
+use protocol::handshake::HostOs;
 
-/// The only runtime.
-pub const RUNTIME: &str = "cellblock";
+/// The names of this host's only runtime, the default's first. Compose files and CI scripts name runc, whose namespaces,
+/// control groups and mounts the Linux host makes itself; jails are no runc.
+#[must_use]
+pub fn runtimes(host: HostOs) -> &'static [&'static str] {
+    match host {
+        HostOs::Linux => &["runc", "io.containerd.runc.v2"],
+        HostOs::FreeBsd => &["cellblock"],
+    }
+}
 
 /// Refuses what dockerd would refuse and what this daemon cannot do yet.
 ///
 /// # Errors
 /// `Invalid` for a bad value (in dockerd's words), `Unsupported` for a good one that is not supported.
-pub(super) fn check(request: &CreateRequest) -> Result<(), Failure> {
+pub(super) fn check(request: &CreateRequest, host: HostOs) -> Result<(), Failure> {
     check_config(&request.config)?;
     check_modes(&request.host_config)?;
     super::openings::check(&request.config, &request.host_config)?;
-    check_policies(&request.host_config)?;
+    check_policies(&request.host_config, host)?;
     check_resources(&request.host_config)?;
     check_network_options(&request.host_config)?;
     check_security(&request.host_config)
@@ -94,11 +102,12 @@ pub(super) fn check_restart_policy(host: &HostConfig) -> Result<(), Failure> {
     }
 }
 
-fn check_policies(host: &HostConfig) -> Result<(), Failure> {
+fn check_policies(host: &HostConfig, os: HostOs) -> Result<(), Failure> {
     check_restart_policy(host)?;
     super::logging::check(&host.log_config)?;
     match host.runtime.as_str() {
-        "" | RUNTIME => Ok(()),
+        "" => Ok(()),
+        name if runtimes(os).contains(&name) => Ok(()),
         other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),
     }
 }
@@ -194,7 +203,7 @@ mod tests {
 
     fn refusal(json: &str) -> String {
         let request: CreateRequest = serde_json::from_str(json).unwrap();
-        match check(&request) {
+        match check(&request, HostOs::Linux) {
             Ok(()) => "accepted".to_owned(),
             Err(Failure::Invalid(text)) => format!("invalid: {text}"),
             Err(Failure::Unsupported(text)) => format!("unsupported: {text}"),
