@@ -34,6 +34,9 @@ pub struct Settings {
     /// The directory of registries' certificates.
     #[arg(long)]
     pub registry_certs_dir: Option<PathBuf>,
+    /// Experimental features, of which there is one: `docker build --squash`.
+    #[arg(long)]
+    pub experimental: bool,
     /// Log filter, as in `info` or `cellblockd=debug`.
     #[arg(long, default_value = "info")]
     pub log: String,

@@ -302,8 +302,6 @@ fn options_reach_the_steps_or_are_refused() {
     );
     let context = Tarball::new().file("Dockerfile", "FROM base\n").finish();
     for (option, words) in [
-        ("squash=1", "squash is only supported with experimental mode"),
-        ("cachefrom=%5B%22x%22%5D", "--cache-from is not supported"),
         ("version=2", "DOCKER_BUILDKIT=0"),
         (
             "remote=https://example.org/x.git",

@@ -14,6 +14,7 @@
 mod basics;
 mod build;
 mod build_options;
+mod build_reuse;
 mod commit;
 mod copy;
 mod errors;

@@ -59,6 +59,7 @@ async fn info(
         containers_stopped: all - running - paused,
         images: i64::try_from(images).unwrap_or(i64::MAX),
         docker_root_dir: state.settings.root_dir.display().to_string(),
+        experimental_build: state.settings.experimental,
         server_version: VERSION.to_owned(),
         system_time: clock::text(clock::now_ns()),
         n_events_listener: i64::try_from(state.bus.listeners()).unwrap_or(i64::MAX),

@@ -48,6 +48,7 @@ const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 struct Banner {
     os_type: String,
     server: String,
+    is_experimental: bool,
 }
 
 /// Serves the API on the inherited socket until the task is stopped.
@@ -59,7 +60,12 @@ pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> 
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let os_type = state.os_type();
     let server = format!("Cellblock/{} ({os_type})", env!("CARGO_PKG_VERSION"));
-    let banner = Arc::new(Banner { os_type, server });
+    let is_experimental = state.settings.experimental;
+    let banner = Arc::new(Banner {
+        os_type,
+        server,
+        is_experimental,
+    });
     let router = super::router(state);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -253,7 +259,7 @@ fn decorate(mut response: Response, banner: &Banner) -> Response {
         }
     };
     put("Api-Version", &ApiVersion::MAX.to_string());
-    put("Docker-Experimental", "false");
+    put("Docker-Experimental", &banner.is_experimental.to_string());
     put("Ostype", &banner.os_type);
     put("Server", &banner.server);
     response

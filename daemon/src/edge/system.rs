@@ -71,7 +71,7 @@ async fn version(Shared(state): Shared<State>) -> Response {
     let details = BTreeMap::from([
         ("ApiVersion".to_owned(), ApiVersion::MAX.to_string()),
         ("Arch".to_owned(), architecture().to_owned()),
-        ("Experimental".to_owned(), "false".to_owned()),
+        ("Experimental".to_owned(), state.settings.experimental.to_string()),
         ("KernelVersion".to_owned(), kernel.clone()),
         ("MinAPIVersion".to_owned(), ApiVersion::MIN.to_string()),
         ("Os".to_owned(), state.os_type()),
@@ -92,6 +92,7 @@ async fn version(Shared(state): Shared<State>) -> Response {
         os: state.os_type(),
         arch: architecture().to_owned(),
         kernel_version: kernel,
+        experimental: state.settings.experimental,
         ..Version::default()
     };
     json(StatusCode::OK, &shown)

@@ -131,6 +131,8 @@ pub struct Config {
     pub registry_mirrors: Vec<String>,
     /// The directory of registries' certificates, one directory for each `host[:port]`.
     pub registry_certs_dir: Option<HostPath>,
+    /// Whether clients may use experimental features (`docker build --squash`).
+    pub experimental: bool,
     /// The daemon's log filter.
     pub log: String,
     /// Whether the end of the launcher is the end of the containers.
@@ -159,6 +161,7 @@ struct Keys {
     insecure_registries: Option<Vec<String>>,
     registry_mirrors: Option<Vec<String>>,
     registry_certs_dir: Option<String>,
+    experimental: Option<bool>,
     log: Option<String>,
     stop_containers_on_exit: Option<bool>,
 }
@@ -277,6 +280,7 @@ fn fill_in(keys: Keys, mode: &Mode) -> Result<Config, ConfigError> {
             .registry_certs_dir
             .map(|directory| path("registry_certs_dir", directory))
             .transpose()?,
+        experimental: keys.experimental.unwrap_or(defaults.experimental),
         log: word("log", keys.log.unwrap_or_else(|| "info".to_owned()))?,
         stop_containers_on_exit: keys.stop_containers_on_exit.unwrap_or(true),
     })
@@ -292,6 +296,7 @@ struct Defaults {
     /// The same for the host's network, processes and devices.
     allow_host_network: bool,
     enable_forwarding: bool,
+    experimental: bool,
     anchor: String,
     instance: String,
 }
@@ -307,6 +312,7 @@ impl Defaults {
                 bind_roots: Vec::new(),
                 allow_host_network: false,
                 enable_forwarding: false,
+                experimental: false,
                 anchor: "cellblock".to_owned(),
                 instance: "cellblock".to_owned(),
             },
@@ -318,6 +324,7 @@ impl Defaults {
                 bind_roots: vec!["/".to_owned()],
                 allow_host_network: true,
                 enable_forwarding: true,
+                experimental: true,
                 anchor: if host::ANCHOR_PER_INSTANCE {
                     instance.clone()
                 } else {

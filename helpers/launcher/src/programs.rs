@@ -168,6 +168,7 @@ fn daemon_arguments(config: &Config, layout: &Layout) -> Result<Vec<OsString>> {
             .as_ref()
             .map(|name| format!("--report-os-type={name}")),
     );
+    arguments.extend(config.experimental.then(|| "--experimental".to_owned()));
     Ok(arguments.into_iter().map(OsString::from).collect())
 }
 

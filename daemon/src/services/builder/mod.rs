@@ -19,7 +19,7 @@
 //! with dockerd. Uploads and layers under way are files of `state_dir/tmp`, removed when they are dropped.
 //!
 //! Refused: what only BuildKit does (`RUN --mount`, `COPY --link`), but here-documents are taken; repositories of git as context or
-//! in `ADD`; `--squash` and `--cache-from`.
+//! in `ADD`; and, unless the administrator allows experimental features, `--squash`.
 //!
 //! BuildKit's own wire is not spoken. What it would take: `POST /session` and `POST /grpc` become HTTP/2 connections after an upgrade.
 //! On the first the client is the server (file sync, credentials, secrets), on the second the daemon is (`moby.buildkit.v1.Control`:
@@ -29,6 +29,7 @@
 
 mod arguments;
 mod cache;
+mod cache_from;
 mod context;
 mod copy;
 mod dockerfile;

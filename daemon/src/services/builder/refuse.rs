@@ -10,7 +10,7 @@ use docker_api::reference::Reference;
 ///
 /// # Errors
 /// In dockerd's words where dockerd refuses.
-pub(super) fn check(query: &BuildQuery) -> Result<(), BuildError> {
+pub(super) fn check(query: &BuildQuery, is_experimental: bool) -> Result<(), BuildError> {
     if query.version == BuilderVersion::BuildKit {
         return Err(BuildError::from(Failure::Unsupported(
             "BuildKit is not supported by cellblock yet; use the classic builder: DOCKER_BUILDKIT=0 docker build …".to_owned(),
@@ -25,13 +25,12 @@ pub(super) fn check(query: &BuildQuery) -> Result<(), BuildError> {
     if !query.security_opt.is_empty() {
         return Err(BuildError::invalid("security options are not supported on linux"));
     }
-    if query.squash {
+    if query.squash && !is_experimental {
         return Err(BuildError::invalid(
             "squash is only supported with experimental mode",
         ));
     }
     let options = [
-        ("--cache-from", !query.cache_from.is_empty()),
         ("--output", !query.outputs.is_empty()),
         ("a session of BuildKit", !query.session.is_empty()),
         ("cancelling a build by its id", !query.build_id.is_empty()),
@@ -118,7 +117,7 @@ mod tests {
 
     fn refusal(pairs: &[(&str, &str)]) -> String {
         let query = BuildQuery::parse(pairs.iter().copied()).unwrap();
-        check(&query).map_or_else(|error| error.to_string(), |()| "accepted".to_owned())
+        check(&query, false).map_or_else(|error| error.to_string(), |()| "accepted".to_owned())
     }
 
     #[test]
@@ -157,11 +156,6 @@ mod tests {
                 "buildid",
                 "x",
                 "cancelling a build by its id is not supported by cellblock yet",
-            ),
-            (
-                "cachefrom",
-                "[\"x\"]",
-                "--cache-from is not supported by cellblock yet",
             ),
         ] {
             assert_eq!(refusal(&[(name, value)]), told);

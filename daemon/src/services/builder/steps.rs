@@ -2,6 +2,7 @@
 
 use super::arguments::Arguments;
 use super::cache::Step;
+use super::cache_from::{Reuse, Sources};
 use super::context::Tree;
 use super::dockerfile::{self, Action, Command, Dockerfile, Stage};
 use super::layer::Layer;
@@ -52,7 +53,7 @@ async fn begin(
     upload: Spool,
     output: &mut Output,
 ) -> Result<String, BuildError> {
-    refuse::check(query)?;
+    refuse::check(query, deps.settings.experimental)?;
     let host = deps.images.host_platforms();
     let platform = refuse::platform(&query.platform, &host)?;
     let names = refuse::names(&query.tags)?;
@@ -90,17 +91,21 @@ async fn begin(
         arguments: Arguments::new(query.build_args.clone()),
         stages: Vec::new(),
         containers: Vec::new(),
+        sources: Sources::of(&deps.images, &query.cache_from).await,
         step: 0,
         steps,
     };
     build.global_arguments(&arguments).await?;
-    let mut last = None;
+    let (mut last, mut base) = (None, None);
     for stage in stages {
-        last = build.stage(stage).await?;
+        [last, base] = build.stage(stage).await?;
     }
     build.warn_of_unused_arguments().await?;
     let nothing = || Failure::System("No image was generated. Is your Dockerfile empty?".to_owned());
-    let image = last.ok_or_else(nothing)?;
+    let mut image = last.ok_or_else(nothing)?;
+    if query.squash {
+        image = build.squashed(&image, base.as_deref()).await?;
+    }
     build.finish(&image, &names).await?;
     Ok(image.id.clone())
 }
@@ -151,6 +156,8 @@ pub(super) struct Build<'a> {
     pub(super) stages: Vec<(String, Option<Arc<Image>>)>,
     /// Containers of the step under way.
     containers: Vec<String>,
+    /// Where steps are looked for that were done before.
+    sources: Sources,
     step: usize,
     steps: usize,
 }
@@ -163,6 +170,8 @@ pub(super) struct Current {
     platform: Platform,
     /// A step was not found among the images, so later ones are not looked for, as in dockerd.
     is_cache_over: bool,
+    /// Where they are looked for; fewer once a part of one was taken.
+    sources: Sources,
 }
 
 impl Current {
@@ -198,13 +207,15 @@ impl Build<'_> {
         Ok(())
     }
 
-    async fn stage(&mut self, stage: Stage) -> Result<Option<Arc<Image>>, BuildError> {
+    /// Gives the stage's image, and the one that it began with.
+    async fn stage(&mut self, stage: Stage) -> Result<[Option<Arc<Image>>; 2], BuildError> {
         if !stage.name.is_empty() && self.stages.iter().any(|(name, _)| *name == stage.name) {
             let text = format!("{} stage name already used", stage.name);
             return Err(BuildError::from(Failure::System(text)));
         }
         self.announce(&stage.text).await?;
         let (mut current, triggers) = self.from(&stage).await?;
+        let base = current.image.clone();
         self.triggers(&mut current, &triggers).await?;
         self.arrow(&current).await?;
         for step in &stage.steps {
@@ -217,7 +228,7 @@ impl Build<'_> {
         }
         self.arguments.join_used(&current.plan.arguments);
         self.stages.push((stage.name, current.image.clone()));
-        Ok(current.image)
+        Ok([current.image, base])
     }
 
     async fn arrow(&mut self, current: &Current) -> Result<(), BuildError> {
@@ -269,6 +280,7 @@ impl Build<'_> {
                 image,
                 platform,
                 is_cache_over: self.query.no_cache,
+                sources: self.sources.clone(),
             },
             triggers,
         ))
@@ -358,18 +370,35 @@ impl Build<'_> {
         if current.is_cache_over {
             return Ok(false);
         }
-        let images = self.deps.images.all().await?;
-        match step(current, created_by).done(&images) {
-            Some(image) => {
-                self.output.arrow("Using cache").await?;
-                current.image = Some(image);
-                Ok(true)
-            }
+        let images = &self.deps.images;
+        let mut sources = std::mem::take(&mut current.sources);
+        let found = sources.reuse(&step(current, created_by), &images.all().await?);
+        current.sources = sources;
+        let below = current.image.as_deref();
+        let image = match found {
+            Some(Reuse::Whole(image)) => image,
+            Some(Reuse::Last(image)) => match below {
+                Some(below) => images.adopt(&image.id, &below.id).await?,
+                None => image,
+            },
+            Some(Reuse::Part { file, chain }) => images.create(*file, &chain, below, &[]).await?,
             None => {
                 current.is_cache_over = true;
-                Ok(false)
+                return Ok(false);
             }
-        }
+        };
+        self.output.arrow("Using cache").await?;
+        current.image = Some(image);
+        Ok(true)
+    }
+
+    /// The image with all of its steps in one layer.
+    async fn squashed(&mut self, image: &Image, base: Option<&Image>) -> Result<Arc<Image>, BuildError> {
+        let (images, directory) = (&self.deps.images, self.deps.spool_directory());
+        let squashed = images.squash(self.by, image, base, &directory).await;
+        let image = squashed.map_err(|failure| failure.within("error squashing image"))?;
+        self.output.image(&image.id).await?;
+        Ok(image)
     }
 
     /// Makes the container of a step; gives its id. `runs` is the environment of one that will be run.

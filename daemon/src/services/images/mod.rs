@@ -43,6 +43,7 @@ mod remove;
 mod save;
 mod show;
 mod spool;
+mod squash;
 mod state;
 mod stream;
 mod tarball;

@@ -181,6 +181,24 @@ impl Images {
         Ok(image)
     }
 
+    /// Says that an image was built on another one.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] for an image that is gone.
+    pub async fn adopt(&self, image: &str, parent: &str) -> Result<Arc<Image>, Failure> {
+        let changing = self.begin().await?;
+        let mut image = Image::clone(&*changing.view.find(image)?);
+        image.parent = Some(parent.to_owned());
+        let image = Arc::new(image);
+        let put = vec![Arc::clone(&image)];
+        let change = Change {
+            put,
+            ..Change::default()
+        };
+        self.commit(changing, change).await?;
+        Ok(image)
+    }
+
     /// Writes an image's row and its names. `tagged_at_ns` is 0 for `docker load`, which is no tagging.
     pub(super) async fn put(
         &self,
