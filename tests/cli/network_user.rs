@@ -302,3 +302,27 @@ fn networks_tell_what_happens_to_them() {
         ]
     );
 }
+
+#[test]
+fn an_endpoint_has_the_link_local_addresses_that_were_asked_for() {
+    let docker = docker!();
+    docker.ok("network create un-link");
+    docker.ok(
+        "run -d --name un-l1 --network un-link --link-local-ip 169.254.8.8 --link-local-ip fe80::8:8 base sleep 600",
+    );
+    let inside = docker.ok("exec un-l1 ip -o addr show dev eth0");
+    assert!(inside.contains("inet 169.254.8.8/16"), "{inside}");
+    let asked = &settings(&docker, "un-l1", "un-link")["IPAMConfig"]["LinkLocalIPs"];
+    assert_eq!(asked[0], "169.254.8.8");
+    docker.ok("network create un-link2");
+    docker.ok("network connect --link-local-ip 169.254.9.9 un-link2 un-l1");
+    let inside = docker.ok("exec un-l1 ip -o addr show dev eth1");
+    assert!(inside.contains("inet 169.254.9.9/16"), "{inside}");
+    let bad = docker.fails(
+        125,
+        "run --rm --network un-link --link-local-ip 10.1.2.3 base true",
+    );
+    assert!(bad.contains("invalid link local IP address: 10.1.2.3"), "{bad}");
+    docker.ok("rm -f un-l1");
+    docker.ok("network rm un-link un-link2");
+}

@@ -97,8 +97,13 @@ pub fn judge(request: &Request) -> Answer<()> {
             if inner.is_none() && !(addresses.as_slice().is_empty() && gateways.as_slice().is_empty()) {
                 return refuse("addresses without an interface");
             }
-            addresses_fit(addresses.as_slice())?;
-            gateways_fit(gateways.as_slice(), addresses.as_slice())
+            let (local, others): (Vec<_>, Vec<_>) = addresses
+                .as_slice()
+                .iter()
+                .partition(|prefix| is_of_one_link(**prefix));
+            addresses_stand_once(&local)?;
+            addresses_fit(&others)?;
+            gateways_fit(gateways.as_slice(), &others)
         }
         Request::LoadRules { anchor: _, rules } => rules_fit(rules),
         Request::BindPort {
@@ -146,10 +151,23 @@ fn mtu_fits(mtu_bytes: u16) -> Answer<()> {
     }
 }
 
+/// Whether it is an address that its link alone knows. A container may have one on its own end, from where nothing is routed; a
+/// bridge, on which the host's routes would change, may not.
+fn is_of_one_link(prefix: AddressPrefix) -> bool {
+    match prefix.address {
+        IpAddr::V4(address) => address.is_link_local() && prefix.prefix_bits == 16,
+        IpAddr::V6(address) => address.is_unicast_link_local() && prefix.prefix_bits == 64,
+    }
+}
+
 fn addresses_fit(addresses: &[AddressPrefix]) -> Answer<()> {
+    addresses.iter().try_for_each(|prefix| prefix_fits(*prefix))?;
+    addresses_stand_once(addresses)
+}
+
+fn addresses_stand_once(addresses: &[AddressPrefix]) -> Answer<()> {
     let mut seen = HashSet::new();
     for prefix in addresses {
-        prefix_fits(*prefix)?;
         if !seen.insert(prefix.address) {
             return refuse("an address stands there twice");
         }
@@ -350,6 +368,11 @@ mod tests {
             endpoint("cbe1", 4711, MAC),
             inside(None, &[], &[]),
             inside(Some("eth0"), &["172.18.0.2/16"], &["172.18.0.1"]),
+            inside(
+                Some("eth0"),
+                &["169.254.8.8/16", "172.18.0.2/16", "fe80::8/64"],
+                &[],
+            ),
             rules(&["172.18.0.0/16"], vec![]),
             rules(
                 &["172.18.0.0/16"],
@@ -397,6 +420,13 @@ mod tests {
                 inside(Some("eth0"), &["172.18.0.2/16"], &["172.18.0.1", "172.18.0.3"]),
                 "more than one",
             ),
+            (inside(Some("eth0"), &["169.254.8.8/24"], &[]), "reserved"),
+            (inside(Some("eth0"), &["169.254.8.8/16"; 2], &[]), "twice"),
+            (
+                inside(Some("eth0"), &["169.254.8.8/16"], &["169.254.8.1"]),
+                "not within",
+            ),
+            (bridge(&["169.254.8.8/16"], 1500), "reserved"),
             (rules(&["127.0.0.0/8"], vec![]), "reserved"),
             (rules(&["172.18.0.1/16", "172.18.0.9/16"], vec![]), "twice"),
             (

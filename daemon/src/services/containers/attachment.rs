@@ -61,6 +61,25 @@ impl Attachment {
             .collect()
     }
 
+    /// The link-local addresses that were asked for, with the bits of their networks.
+    ///
+    /// # Errors
+    /// `Invalid` in dockerd's words for one that is none.
+    pub fn link_local_addresses(&self) -> Result<Vec<(IpAddr, u8)>, Failure> {
+        let wished = self.wish.ipam_config.iter();
+        wished
+            .flat_map(|config| config.link_local_ips.iter().flatten())
+            .filter_map(|text| text.parse().ok())
+            .map(|address| match address {
+                IpAddr::V4(v4) if v4.is_link_local() => Ok((address, 16)),
+                IpAddr::V6(v6) if v6.is_unicast_link_local() => Ok((address, 64)),
+                _ => Err(Failure::Invalid(format!(
+                    "invalid link local IP address: {address}"
+                ))),
+            })
+            .collect()
+    }
+
     /// The hardware address that was asked for.
     #[must_use]
     pub fn wished_mac(&self) -> Option<[u8; 6]> {
@@ -141,6 +160,14 @@ pub(super) fn judge(attachment: &Attachment, network: Option<&Network>) -> Resul
     if !config.ipv6_address.is_empty() && config.ipv6_address.parse::<Ipv6Addr>().is_err() {
         errors.push(format!("invalid IPv6 address: {}", config.ipv6_address));
     }
+    for text in config.link_local_ips.iter().flatten() {
+        if !text
+            .parse::<IpAddr>()
+            .is_ok_and(|address| !address.is_unspecified())
+        {
+            errors.push(format!("invalid link-local IP address: {text}"));
+        }
+    }
     for address in attachment.wished_addresses() {
         errors.extend(network.and_then(|network| misfit(network, address)));
     }
@@ -155,19 +182,9 @@ pub(super) fn judge(attachment: &Attachment, network: Option<&Network>) -> Resul
     }
     // As with dockerd, what no driver of ours knows by its name is kept and shown, for whoever put it there.
     let mut options = wish.driver_opts.iter().flatten();
-    let options = options.any(|(name, _)| name.starts_with(DRIVER_OPTIONS));
-    for (what, is_set) in [
-        (
-            "a link-local address",
-            config.link_local_ips.is_some_and(|list| !list.is_empty()),
-        ),
-        ("--driver-opt of a container's network", options),
-    ] {
-        if is_set {
-            return Err(Failure::Unsupported(format!(
-                "{what} is not supported by cellblock yet"
-            )));
-        }
+    if options.any(|(name, _)| name.starts_with(DRIVER_OPTIONS)) {
+        let text = "--driver-opt of a container's network is not supported by cellblock yet";
+        return Err(Failure::Unsupported(text.to_owned()));
     }
     Ok(())
 }
@@ -280,6 +297,33 @@ mod tests {
             of("a", r#"{"a":{"MacAddress":"zz"}}"#)
                 .unwrap_err()
                 .contains("invalid MAC address: zz")
+        );
+    }
+
+    #[test]
+    fn link_local_addresses_are_judged_at_create_and_at_start() {
+        let of = |address: &str| {
+            of(
+                "a",
+                &format!(r#"{{"a":{{"IPAMConfig":{{"LinkLocalIPs":["{address}"]}}}}}}"#),
+            )
+        };
+        for bad in ["x", "0.0.0.0"] {
+            let told = of(bad).unwrap_err();
+            assert!(
+                told.ends_with(&format!("invalid link-local IP address: {bad}")),
+                "{told}"
+            );
+        }
+        let own = |address: &str| of(address).unwrap()[0].link_local_addresses();
+        assert_eq!(
+            own("169.254.8.8").unwrap(),
+            [("169.254.8.8".parse().unwrap(), 16)]
+        );
+        assert_eq!(own("fe80::5").unwrap(), [("fe80::5".parse().unwrap(), 64)]);
+        assert_eq!(
+            own("10.0.0.1").unwrap_err().to_string(),
+            "invalid link local IP address: 10.0.0.1"
         );
     }
 

@@ -55,6 +55,7 @@ pub(super) async fn join(
     if !network.is_bridge() {
         return Ok(attachment);
     }
+    attachment.link_local_addresses()?;
     let joining = Joining {
         inner: free_inner_name(attachments),
         ..joining(container, &attachment)
@@ -224,10 +225,20 @@ pub(super) async fn configure(
     let places = endpoint
         .map(|endpoint| endpoint.places.as_slice())
         .unwrap_or_default();
-    let addresses = places.iter().map(|place| AddressPrefix {
-        address: place.address,
-        prefix_bits: place.prefix_bits,
-    });
+    let mut addresses: Vec<(IpAddr, u8)> = places
+        .iter()
+        .map(|place| (place.address, place.prefix_bits))
+        .collect();
+    let own = container
+        .attachments
+        .iter()
+        .find(|own| own.endpoint.as_ref() == endpoint);
+    if let Some(own) = own.filter(|_| endpoint.is_some()) {
+        addresses.extend(own.link_local_addresses()?);
+    }
+    let addresses = addresses
+        .into_iter()
+        .map(|(address, prefix_bits)| AddressPrefix { address, prefix_bits });
     let leads_out = |ipv6: bool| -> Option<IpAddr> {
         let (_, out, place) = way_out(&container.attachments, ipv6)?;
         let is_it = endpoint.is_some_and(|endpoint| endpoint.endpoint_id == out.endpoint_id);
