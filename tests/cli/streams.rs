@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use system_tests::docker;
 use system_tests::docker::eventually;
 use system_tests::terminal::Terminal;
+use system_tests::{docker, http};
 
 #[test]
 fn logs_keep_the_two_streams_apart() {
@@ -225,4 +225,18 @@ fn a_websocket_carries_input_and_output() {
     );
     assert_eq!(&answer[end + 4..], b"\x82\x07got hi\n\x88\0");
     docker.ok("rm -f st-11");
+}
+
+#[test]
+fn what_a_short_program_wrote_is_in_its_log_as_soon_as_its_start_was_answered() {
+    let docker = docker!();
+    // As scripts do it, without the time that another docker command takes to begin.
+    for _ in 0..5 {
+        let id = docker.ok("create base sh -c 'echo first; ls -d /etc'");
+        let started = http::request(docker.socket(), &format!("POST /containers/{id}/start"), &[], b"");
+        assert_eq!(started.status, 204);
+        let log = http::get(docker.socket(), &format!("/containers/{id}/logs?stdout=1")).text();
+        assert!(log.contains("first") && log.contains("/etc"), "{log:?}");
+        docker.ok(&format!("rm -f {id}"));
+    }
 }

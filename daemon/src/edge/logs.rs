@@ -57,6 +57,7 @@ pub(super) async fn logs(
             over: Box::pin(state.containers.over(&container.id).await?),
         })
     } else {
+        state.containers.first_output(&container).await?;
         None
     };
     let mut entries = read(&log, query, follow);

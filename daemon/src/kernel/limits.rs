@@ -50,6 +50,10 @@ pub const LOG_ENTRY_BYTES_MAX: usize = 16 * 1024;
 /// the jail, which has been removed by then.
 pub const OUTPUT_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long after its start a container's log is not shown yet, unless it has ended: a short program has written everything by
+/// then. dockerd answers a start so much later that its clients can rely on that.
+pub const FIRST_OUTPUT_WITHIN: Duration = Duration::from_millis(100);
+
 /// Default time between SIGTERM and SIGKILL on stop (Docker API, `t`).
 pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 

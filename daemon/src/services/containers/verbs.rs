@@ -10,13 +10,14 @@ use super::state::{Container, Event, MountPlan, Starter};
 use super::{connect, create, endpoint, finish, logging, remove, restart, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
+use crate::kernel::limits::FIRST_OUTPUT_WITHIN;
 use crate::services::images::Images;
 use crate::services::networks::Networks;
 use crate::services::processes::logs::{LogPlan, LogWriter};
 use crate::services::processes::messages::{ExecsOf, HubOf};
 use crate::services::processes::{Hub, Kept, Processes, Run};
 use crate::services::volumes::Volumes;
-use crate::services::{Failure, naming};
+use crate::services::{Failure, clock, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use crate::transport::launcher::Launcher;
@@ -30,6 +31,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
 const EXIT_CODE_UNKNOWN: i64 = 255;
@@ -406,6 +408,21 @@ impl Containers {
         Ok(async move {
             finish::wait(view, WaitCondition::NotRunning).await;
         })
+    }
+
+    /// Waits until what a container writes in its first moments is in its log: scripts start a short program and ask for its log
+    /// at once. Ends with the container, or [`FIRST_OUTPUT_WITHIN`] after its start.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn first_output(&self, container: &Container) -> Result<(), Failure> {
+        let age_ns = u64::try_from(clock::now_ns() - container.started_ns).unwrap_or_default();
+        let left = FIRST_OUTPUT_WITHIN.saturating_sub(Duration::from_nanos(age_ns));
+        if container.pid().is_some() && !left.is_zero() {
+            // Where it goes on, its log is read as it is then.
+            let _ = tokio::time::timeout(left, self.over(&container.id).await?).await;
+        }
+        Ok(())
     }
 
     /// A client attached to a container.
