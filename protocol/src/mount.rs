@@ -99,6 +99,27 @@ pub enum BindSource {
         /// What to do when there is nothing at the path.
         missing: MissingSource,
     },
+    /// As `Host`, joined to the mounts of the host. `BadContent` where the source's mount is not such that it can be, and
+    /// `Unsupported` where the host's mounts are never joined (FreeBSD).
+    HostJoined {
+        /// The path.
+        path: HostPath,
+        /// What to do when there is nothing at the path.
+        missing: MissingSource,
+        /// Which way mounts go.
+        join: Join,
+    },
+}
+
+/// How what is mounted later below a bind's source and below the bind itself reach each other (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Join {
+    /// Both ways, right below the source's own mount.
+    Shared,
+    /// Both ways, also below the mounts that are below the source.
+    SharedThroughout,
+    /// From the host into the container.
+    Slave,
 }
 
 /// What to do about a host path that does not exist.

@@ -29,6 +29,7 @@ mod network_names;
 mod network_ports;
 mod network_user;
 mod network_v6;
+mod propagation;
 mod registry;
 mod run;
 mod sharing;

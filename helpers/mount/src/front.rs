@@ -106,6 +106,7 @@ fn named(source: &BindSource) -> String {
     match source {
         BindSource::Host { path, .. } => path.to_string(),
         BindSource::HostAlone { path, .. } => format!("{path} alone"),
+        BindSource::HostJoined { path, join, .. } => format!("{path} joined {join:?}"),
         BindSource::Mounted { at } => at.to_string(),
         BindSource::MountedPath { at, path } => format!("{at}/{path}"),
     }

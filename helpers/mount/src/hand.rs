@@ -4,7 +4,7 @@
 //! Both hosts give a `Host` with the same methods; this file is the whole list of what is asked of them.
 #![forbid(unsafe_code)]
 
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::source::{self, Depth, Kind, Source};
 use crate::{listing, order, policy, target};
 use helper_runtime::order::Order;
@@ -86,6 +86,13 @@ fn open(host: &Host, source: &BindSource) -> Answer<Source> {
             depth: Depth::Alone,
             ..source::open_host(path, *missing, host.bind_rules())?
         }),
+        BindSource::HostJoined { path, missing, join } => {
+            host::judge_join()?;
+            Ok(Source {
+                join: Some(*join),
+                ..source::open_host(path, *missing, host.bind_rules())?
+            })
+        }
         BindSource::Mounted { at } => host.open_mounted(at),
         BindSource::MountedPath { at, path } => source::open_inside(&host.open_mounted(at)?, path),
     }
@@ -98,6 +105,14 @@ fn check_source(host: &Host, source: BindSource) -> Answer<()> {
             let source = BindSource::Host {
                 path,
                 missing: MissingSource::Refuse,
+            };
+            (missing == MissingSource::CreateDirectory, source)
+        }
+        BindSource::HostJoined { path, missing, join } => {
+            let source = BindSource::HostJoined {
+                path,
+                missing: MissingSource::Refuse,
+                join,
             };
             (missing == MissingSource::CreateDirectory, source)
         }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use helper_runtime::order::{BadOrder, Order};
-use protocol::mount::{Access, BindSource, Flavour, MissingSource, Request, TmpfsFlags};
+use protocol::mount::{Access, BindSource, Flavour, Join, MissingSource, Request, TmpfsFlags};
 use protocol::names::{BadName, DatasetName, HostPath, MountName, RelPath};
 
 const DATASET: u32 = 1;
@@ -17,6 +17,7 @@ const UNMOUNT: u32 = 6;
 const LIST: u32 = 7;
 const BIND_MOUNTED_PATH: u32 = 8;
 const BIND_HOST_ALONE: u32 = 9;
+const BIND_HOST_JOINED: u32 = 10;
 /// What is added to the number of a bind: its source is only looked at.
 const CHECK: u32 = 16;
 
@@ -82,13 +83,22 @@ pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
 
 fn bind(source: &BindSource, at: &str, target: &str, access: Access) -> Result<Order, BadOrder> {
     let makes = |missing: &MissingSource| u64::from(*missing == MissingSource::CreateDirectory);
-    let (operation, text, path, second) = match source {
-        BindSource::Host { path, missing } => (BIND_HOST, path.as_str(), "", makes(missing)),
-        BindSource::HostAlone { path, missing } => (BIND_HOST_ALONE, path.as_str(), "", makes(missing)),
-        BindSource::Mounted { at } => (BIND_MOUNTED, at.as_str(), "", 0),
-        BindSource::MountedPath { at, path } => (BIND_MOUNTED_PATH, at.as_str(), path.as_str(), 0),
+    let (operation, text, path, numbers) = match source {
+        BindSource::Host { path, missing } => (BIND_HOST, path.as_str(), "", [makes(missing), 0]),
+        BindSource::HostAlone { path, missing } => (BIND_HOST_ALONE, path.as_str(), "", [makes(missing), 0]),
+        BindSource::HostJoined { path, missing, join } => {
+            let join = match join {
+                Join::Shared => 0,
+                Join::SharedThroughout => 1,
+                Join::Slave => 2,
+            };
+            (BIND_HOST_JOINED, path.as_str(), "", [makes(missing), join])
+        }
+        BindSource::Mounted { at } => (BIND_MOUNTED, at.as_str(), "", [0; 2]),
+        BindSource::MountedPath { at, path } => (BIND_MOUNTED_PATH, at.as_str(), path.as_str(), [0; 2]),
     };
-    let mut order = order(operation, at, target, text, [access_number(access), second, 0, 0])?;
+    let numbers = [access_number(access), numbers[0], numbers[1], 0];
+    let mut order = order(operation, at, target, text, numbers)?;
     order.set_text(SOURCE_PATH, path)?;
     Ok(order)
 }
@@ -108,12 +118,14 @@ pub(crate) fn read(order: &Order) -> Result<Request, BadOrder> {
                 access: access(first)?,
             })
         }
-        BIND_HOST | BIND_HOST_ALONE | BIND_MOUNTED | BIND_MOUNTED_PATH => Ok(Request::Bind {
-            source: bind_source(order, order.operation)?,
-            at: at()?,
-            target: target()?,
-            access: access(first)?,
-        }),
+        BIND_HOST | BIND_HOST_ALONE | BIND_HOST_JOINED | BIND_MOUNTED | BIND_MOUNTED_PATH => {
+            Ok(Request::Bind {
+                source: bind_source(order, order.operation)?,
+                at: at()?,
+                target: target()?,
+                access: access(first)?,
+            })
+        }
         TMPFS => {
             let mode = u16::try_from(third).map_err(|_| BadOrder("mode is out of range"))?;
             let flags = TmpfsFlags {
@@ -153,6 +165,15 @@ fn bind_source(order: &Order, operation: u32) -> Result<BindSource, BadOrder> {
     match operation {
         BIND_HOST => host().map(|(path, missing)| BindSource::Host { path, missing }),
         BIND_HOST_ALONE => host().map(|(path, missing)| BindSource::HostAlone { path, missing }),
+        BIND_HOST_JOINED => {
+            let join = match order.numbers[2] {
+                0 => Join::Shared,
+                1 => Join::SharedThroughout,
+                2 => Join::Slave,
+                _ => return Err(BadOrder("no such join")),
+            };
+            host().map(|(path, missing)| BindSource::HostJoined { path, missing, join })
+        }
         BIND_MOUNTED_PATH => Ok(BindSource::MountedPath {
             at: MountName::new(source).map_err(bad)?,
             path: RelPath::new(order.text(SOURCE_PATH)?).map_err(bad)?,
@@ -219,6 +240,11 @@ mod tests {
             path: HostPath::new("/srv/www").unwrap(),
             missing,
         };
+        let joined = |join| BindSource::HostJoined {
+            path: HostPath::new("/srv/www").unwrap(),
+            missing: MissingSource::Refuse,
+            join,
+        };
         let dataset = || DatasetName::new("containers/1").unwrap();
         let tmpfs = |size_bytes, noexec, read_only| Request::Tmpfs {
             at: at(),
@@ -266,6 +292,9 @@ mod tests {
                 },
                 Access::ReadOnly,
             ),
+            bind(joined(Join::Shared), Access::ReadWrite),
+            bind(joined(Join::SharedThroughout), Access::ReadOnly),
+            bind(joined(Join::Slave), Access::ReadWrite),
             tmpfs(None, true, false),
             tmpfs(Some(0), false, true),
             tmpfs(Some(u64::MAX), true, true),
@@ -318,5 +347,9 @@ mod tests {
         assert!(hostile(TMPFS, [0, 0, 1 << 16, 0]).is_err());
         assert!(hostile(TMPFS, [0, 0, 0, 4]).is_err());
         assert!(hostile(PSEUDO_FILE_SYSTEMS, [2, 0, 0, 0]).is_err());
+        let mut out = order(BIND_HOST_JOINED, "c-1", "srv", "/srv", [0, 0, 3, 0]).unwrap();
+        assert!(read(&out).is_err());
+        out.numbers[2] = 2;
+        assert!(read(&out).is_ok());
     }
 }

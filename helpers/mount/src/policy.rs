@@ -61,13 +61,15 @@ pub fn judge_target(target: &Path) -> Answer<()> {
 
 fn judge_bind(source: &BindSource, policy: &MountPolicy) -> Answer<()> {
     match source {
-        BindSource::Host { path, .. } | BindSource::HostAlone { path, .. }
+        BindSource::Host { path, .. }
+        | BindSource::HostAlone { path, .. }
+        | BindSource::HostJoined { path, .. }
             if policy.bind_roots.as_slice().is_empty() =>
         {
             Err(refused(format!("{path}: no host path may be bind-mounted")))
         }
         // Which root it lies below is only known once its links are resolved: see `BindRules`.
-        BindSource::Host { .. } | BindSource::HostAlone { .. } => Ok(()),
+        BindSource::Host { .. } | BindSource::HostAlone { .. } | BindSource::HostJoined { .. } => Ok(()),
         BindSource::Mounted { at } => judge_volume(at),
         BindSource::MountedPath { at, path } => {
             judge_volume(at)?;

@@ -7,7 +7,7 @@
 use crate::host;
 use crate::policy::BindRules;
 use helper_runtime::beneath::{Last, Root};
-use protocol::mount::MissingSource;
+use protocol::mount::{Join, MissingSource};
 use protocol::names::{HostPath, RelPath};
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat};
@@ -62,6 +62,8 @@ pub(crate) struct Source {
     pub(crate) kind: Kind,
     /// How much of it is shown.
     pub(crate) depth: Depth,
+    /// Whether later mounts of the host reach it.
+    pub(crate) join: Option<Join>,
 }
 
 /// Opens a path of the host, made where that is wished, if the rules allow what it leads to.
@@ -115,6 +117,7 @@ fn shown(fd: OwnedFd) -> Answer<Source> {
             path,
             kind: Kind::of(&stat),
             depth: Depth::Whole,
+            join: None,
         }),
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<protocol::mount::Request>();
     visitor.visit::<protocol::mount::BindSource>();
     visitor.visit::<protocol::mount::MissingSource>();
+    visitor.visit::<protocol::mount::Join>();
     visitor.visit::<protocol::mount::Access>();
     visitor.visit::<protocol::mount::Flavour>();
     visitor.visit::<protocol::mount::Response>();

@@ -1,7 +1,9 @@
 //! Samples of the mount helper's messages.
 
 use super::{dataset, host_path, list, message, mount_name, path, text};
-use protocol::mount::{Access, BindSource, Flavour, MissingSource, Mounted, Request, Response, TmpfsFlags};
+use protocol::mount::{
+    Access, BindSource, Flavour, Join, MissingSource, Mounted, Request, Response, TmpfsFlags,
+};
 
 message!(Request, "mount::Request" {
     Dataset => Self::Dataset {
@@ -33,6 +35,13 @@ message!(BindSource, "mount::BindSource" {
     Mounted => Self::Mounted { at: mount_name("v-data") },
     MountedPath => Self::MountedPath { at: mount_name("v-data"), path: path("www") },
     HostAlone => Self::HostAlone { path: host_path("/srv"), missing: MissingSource::Refuse },
+    HostJoined => Self::HostJoined { path: host_path("/srv"), missing: MissingSource::Refuse, join: Join::Slave },
+});
+
+message!(Join, "mount::Join" {
+    Shared => Self::Shared,
+    SharedThroughout => Self::SharedThroughout,
+    Slave => Self::Slave,
 });
 
 message!(MissingSource, "mount::MissingSource" {

@@ -9,7 +9,7 @@ use crate::services::volumes::{InUse, Tree, Wanted};
 use crate::transport::TransportError;
 use docker_api::host_config::HostConfig;
 use protocol::archive::FileKind;
-use protocol::mount::{Access, BindSource, MissingSource, Request, TmpfsFlags};
+use protocol::mount::{Access, BindSource, Join, MissingSource, Request, TmpfsFlags};
 use protocol::names::{HostPath, MountName, RelPath};
 use protocol::{ErrorCode, Principal};
 
@@ -56,7 +56,7 @@ pub(super) async fn prepare(
     for plan in plans {
         match &mut plan.source {
             MountSource::Bind { path, create, alone } => {
-                let source = host_source(path, *create, *alone)?;
+                let source = host_source(path, *create, *alone, &plan.propagation)?;
                 let checked = deps.helpers.mount.make(by, Request::Check { source }).await;
                 checked.map_err(|error| bind_refused(path, error))?;
             }
@@ -251,7 +251,10 @@ async fn request(
         RelPath::new(plan.destination.trim_start_matches('/'))?,
     );
     let (source, access) = match &plan.source {
-        MountSource::Bind { path, create, alone } => (host_source(path, *create, *alone)?, plan.access()),
+        MountSource::Bind { path, create, alone } => (
+            host_source(path, *create, *alone, &plan.propagation)?,
+            plan.access(),
+        ),
         MountSource::Volume { name, subpath, .. } => {
             let volume = deps.volumes.enter(by, name, &container.id).await?;
             let access = if volume.writable {
@@ -287,17 +290,23 @@ async fn request(
     })
 }
 
-fn host_source(path: &str, create: bool, alone: bool) -> Result<BindSource, Failure> {
+fn host_source(path: &str, create: bool, alone: bool, propagation: &str) -> Result<BindSource, Failure> {
     let path = HostPath::new(path)?;
     let missing = if create {
         MissingSource::CreateDirectory
     } else {
         MissingSource::Refuse
     };
-    Ok(if alone {
-        BindSource::HostAlone { path, missing }
-    } else {
-        BindSource::Host { path, missing }
+    let join = match propagation {
+        "shared" => Some(Join::Shared),
+        "rshared" => Some(Join::SharedThroughout),
+        "slave" | "rslave" => Some(Join::Slave),
+        _ => None,
+    };
+    Ok(match join {
+        Some(join) => BindSource::HostJoined { path, missing, join },
+        None if alone => BindSource::HostAlone { path, missing },
+        None => BindSource::Host { path, missing },
     })
 }
 
@@ -315,7 +324,7 @@ fn inside(volume: InUse, subpath: &str) -> Result<BindSource, Failure> {
             at,
             path: RelPath::new(format!("{path}/{subpath}"))?,
         }),
-        BindSource::Host { .. } | BindSource::HostAlone { .. } => {
+        BindSource::Host { .. } | BindSource::HostAlone { .. } | BindSource::HostJoined { .. } => {
             let text = "a path inside a volume of type none is not supported by cellblock";
             Err(Failure::Unsupported(text.to_owned()))
         }
@@ -329,6 +338,10 @@ fn not_mounted(plan: &MountPlan, error: TransportError) -> Failure {
         MountSource::Bind {
             path, create: false, ..
         } if error.is_not_found() => bind_refused(path, error),
+        // dockerd takes everything about a start that it finds out this late for a fault of the system.
+        MountSource::Bind { .. } if error.code() == Some(ErrorCode::BadContent) => {
+            Failure::System(Failure::from(error).to_string())
+        }
         MountSource::Volume { subpath, on_host, .. } if !subpath.is_empty() && error.is_not_found() => {
             Failure::Invalid(format!(
                 "cannot access path {on_host}/{subpath}: lstat {on_host}/{subpath}: no such file or directory"

@@ -211,7 +211,7 @@ fn parse_bind(text: &str, driver: &str) -> Result<MountPlan, Failure> {
         }
         source
     };
-    let propagation = propagation(mode.propagation.unwrap_or_default())?;
+    let propagation = propagation(mode.propagation.unwrap_or_default());
     Ok(MountPlan {
         mode: shown_mode(&source, mode_text),
         propagation: if kind == "bind" {
@@ -233,14 +233,11 @@ fn shown_mode(source: &MountSource, mode: &str) -> String {
     }
 }
 
-/// Mounts of the host never reach a container that runs, and a container's never the host.
-fn propagation(asked: &str) -> Result<String, Failure> {
+/// How mounts of the host reach a bind; the mount helper knows whether this host can.
+fn propagation(asked: &str) -> String {
     match asked {
-        "" => Ok(PRIVATE.to_owned()),
-        "private" | "rprivate" => Ok(asked.to_owned()),
-        other => Err(Failure::Unsupported(format!(
-            "bind propagation {other} is not supported by cellblock: binds are private"
-        ))),
+        "" => PRIVATE.to_owned(),
+        asked => asked.to_owned(),
     }
 }
 
@@ -358,12 +355,19 @@ fn bind_of(mount: &Mount) -> Result<(MountSource, String), Failure> {
             "bind-recursive=writable is not supported by cellblock: a read-only bind is read-only throughout";
         return Err(Failure::Unsupported(text.to_owned()));
     }
+    let propagation = propagation(&options.propagation);
+    if options.non_recursive && !propagation.ends_with("private") {
+        let text = format!(
+            "bind-recursive=disabled with bind-propagation={propagation} is not supported by cellblock"
+        );
+        return Err(Failure::Unsupported(text));
+    }
     let source = MountSource::Bind {
         path,
         create: options.create_mountpoint,
         alone: options.non_recursive,
     };
-    Ok((source, propagation(&options.propagation)?))
+    Ok((source, propagation))
 }
 
 fn volume_of(mount: &Mount) -> Result<MountSource, Failure> {

@@ -26,6 +26,7 @@ fn binds_are_read_as_dockerd_reads_them() {
         (plan.mode.as_str(), plan.propagation.as_str()),
         ("ro", "rprivate")
     );
+    assert_eq!(bind("/a:/x:rshared,ro").unwrap().propagation, "rshared");
     let plan = bind("data:/x").unwrap();
     assert_eq!((name_of(&plan), plan.mode.as_str()), ("data", "z"));
     assert_eq!(plan.anonymous_volume(), None);
@@ -58,10 +59,6 @@ fn bad_binds_are_refused_in_dockerds_words() {
         (
             "/foo:/foo:nocopy",
             "invalid volume specification: '/foo:/foo:nocopy': invalid mount config for type \"bind\": field VolumeOptions must not be specified",
-        ),
-        (
-            "/foo:/foo:rshared",
-            "bind propagation rshared is not supported by cellblock: binds are private",
         ),
     ] {
         assert_eq!(bind(text).unwrap_err(), words);
@@ -111,6 +108,10 @@ fn long_mounts_are_refused_in_dockerds_words() {
         (
             r#"{"Type":"bind","Source":"/a","Target":"/x","BindOptions":{"Propagation":"zz"}}"#,
             "invalid mount config for type \"bind\": invalid propagation mode: zz",
+        ),
+        (
+            r#"{"Type":"bind","Source":"/a","Target":"/x","BindOptions":{"NonRecursive":true,"Propagation":"rslave"}}"#,
+            "bind-recursive=disabled with bind-propagation=rslave is not supported by cellblock",
         ),
         (
             r#"{"Type":"bind","Source":"/a","Target":"/x","BindOptions":{"ReadOnlyForceRecursive":true}}"#,

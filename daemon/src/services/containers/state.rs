@@ -112,7 +112,7 @@ pub struct MountPlan {
     pub writable: bool,
     /// Options as the client wrote them.
     pub mode: String,
-    /// How mounts of the host reach a bind: `rprivate`, which is not at all, or `private`.
+    /// How mounts of the host reach a bind: `rprivate`, which is not at all, `rslave`, `rshared` and the like.
     #[serde(default)]
     pub propagation: String,
 }

@@ -4,24 +4,31 @@ use super::{pseudo, sysctls};
 use protocol::jail::{JailSpec, Network};
 use protocol::mount::Access;
 use protocol::{Answer, ErrorCode, HelperError};
-use rustix::fs::Mode;
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, mount_remount,
-    unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change,
+    mount_remount, move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, getcwd, pivot_root, umask};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Makes the tree at `root`, with everything that is mounted in it, this process's whole world. Must be called in a new
-/// mount namespace; nothing of it is seen outside, and nothing mounted outside later is seen inside.
+/// mount namespace; nothing of it is seen outside, and nothing mounted outside later is seen inside, but for binds which the
+/// mount helper left joined to the host's mounts.
 pub(super) fn enter_root(spec: &JailSpec, root: &Path) -> Answer<()> {
     let failed = |step: &'static str| move |errno: Errno| HelperError::system(step, &errno.into());
+    // A root must be a mount point; bound onto itself it is one, whether the mount helper mounted a dataset there or not. The
+    // copy is made first: what is private afterwards is all but the copy.
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, root, flags).map_err(failed("copy the root"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(failed("private mounts"))?;
-    // A root must be a mount point; bound onto itself it is one, whether the mount helper mounted a dataset there or not.
-    mount_bind_recursive(root, root).map_err(failed("bind the root"))?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&tree, "", CWD, root, flags).map_err(failed("bind the root"))?;
+    mount_change(root, MountPropagationFlags::PRIVATE).map_err(failed("private root"))?;
     chdir(root).map_err(failed("enter the root"))?;
     let outer = outer_mounts()?;
     // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one and is taken away from there.

@@ -136,6 +136,7 @@ impl Host {
             path: volume.path,
             kind: Kind::Directory,
             depth: Depth::Whole,
+            join: None,
         })
     }
 
@@ -246,6 +247,12 @@ impl Host {
     fn listed(&self, one: &sys::FileSystem) -> Option<Mounted> {
         listing::ours(&self.mount_root_path, &one.on, &one.kind)
     }
+}
+
+/// Binds are never joined to the host's mounts: nullfs shows none of them.
+pub(crate) fn judge_join() -> Answer<()> {
+    let detail = "bind propagation: binds are private on this host";
+    Err(HelperError::new(ErrorCode::Unsupported, detail))
 }
 
 /// What the daemon is told of this host.

@@ -1,8 +1,9 @@
 //! Detached mounts, and moving one onto a place.
 #![forbid(unsafe_code)]
 
-use super::sys::{self, Attributes};
+use super::sys::{self, Attributes, Propagation};
 use crate::source::Depth;
+use protocol::mount::Join;
 use protocol::{Answer, HelperError};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -29,11 +30,11 @@ pub(super) fn detached_copy(source: BorrowedFd<'_>, path: &Path, depth: Depth) -
 /// A detached empty memory file system.
 pub(super) fn detached_tmpfs(size_bytes: Option<u64>, mode: u16) -> Answer<OwnedFd> {
     let context = open_file_system("tmpfs")?;
-    set(&context, "source", "tmpfs")?;
+    option(&context, "source", "tmpfs")?;
     if let Some(bytes) = size_bytes {
-        set(&context, "size", &bytes.to_string())?;
+        option(&context, "size", &bytes.to_string())?;
     }
-    set(&context, "mode", &format!("{mode:o}"))?;
+    option(&context, "mode", &format!("{mode:o}"))?;
     create(&context)
 }
 
@@ -43,7 +44,7 @@ pub(super) fn open_file_system(kind: &str) -> Answer<OwnedFd> {
 }
 
 /// Sets one option of a file system.
-pub(super) fn set(context: &OwnedFd, key: &str, value: &str) -> Answer<()> {
+pub(super) fn option(context: &OwnedFd, key: &str, value: &str) -> Answer<()> {
     fsconfig_set_string(context, key, value).map_err(|errno| failed(key, errno))
 }
 
@@ -61,11 +62,40 @@ pub(super) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>, attributes: A
     // Private before the move, or a copy of a shared mount would go on sharing with it; and after, since a
     // mount on a shared one becomes shared, and then what is mounted on it later would appear in other
     // namespaces too.
-    sys::set_private(mount, attributes).map_err(|e| HelperError::system("attributes of a mount", &e))?;
+    set(mount, attributes, Propagation::Private)?;
+    move_onto(mount, place)?;
+    set(mount, Attributes::default(), Propagation::Private)
+}
+
+/// Moves a detached copy of a mount of the host onto a place, and leaves it joined to what it is a copy of.
+pub(super) fn attach_joined(
+    mount: BorrowedFd<'_>,
+    place: BorrowedFd<'_>,
+    attributes: Attributes,
+    join: Join,
+) -> Answer<()> {
+    let propagation = match join {
+        // A copy of a shared mount shares with it as long as nothing else is said.
+        Join::Shared => Propagation::Kept,
+        Join::SharedThroughout => Propagation::Shared,
+        Join::Slave => Propagation::Slave,
+    };
+    set(mount, attributes, propagation)?;
+    move_onto(mount, place)
+}
+
+/// Has nothing that happens to the mounts at and below a mount point reach others any more.
+pub(super) fn part(point: BorrowedFd<'_>) -> Answer<()> {
+    set(point, Attributes::default(), Propagation::Private)
+}
+
+fn set(mount: BorrowedFd<'_>, attributes: Attributes, propagation: Propagation) -> Answer<()> {
+    sys::set(mount, attributes, propagation).map_err(|e| HelperError::system("attributes of a mount", &e))
+}
+
+fn move_onto(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Answer<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, c"", place, c"", flags).map_err(|errno| failed("attach a mount", errno))?;
-    sys::set_private(mount, Attributes::default())
-        .map_err(|e| HelperError::system("propagation of a mount", &e))
+    move_mount(mount, c"", place, c"", flags).map_err(|errno| failed("attach a mount", errno))
 }
 
 /// What the file system says about the options given (fsopen(2)): its last message.

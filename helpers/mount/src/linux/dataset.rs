@@ -61,7 +61,7 @@ fn overlaid(
     access: Access,
 ) -> Answer<OwnedFd> {
     let context = attach::open_file_system("overlay")?;
-    attach::set(&context, "source", source)?;
+    attach::option(&context, "source", source)?;
     match access {
         Access::ReadWrite => {
             set_directory(&context, "upperdir", &open(own, "data", dataset)?)?;
@@ -75,13 +75,13 @@ fn overlaid(
         set_directory(&context, "lowerdir+", &open(origin, "data", dataset)?)?;
     }
     // A metacopy upper would leave content behind in its origin; an index would tie the layers to each other.
-    attach::set(&context, "metacopy", "off")?;
-    attach::set(&context, "index", "off")?;
+    attach::option(&context, "metacopy", "off")?;
+    attach::option(&context, "index", "off")?;
     attach::create(&context)
 }
 
 fn set_directory(context: &OwnedFd, key: &str, directory: &OwnedFd) -> Answer<()> {
-    attach::set(context, key, &format!("/proc/self/fd/{}", directory.as_raw_fd()))
+    attach::option(context, key, &format!("/proc/self/fd/{}", directory.as_raw_fd()))
 }
 
 /// The dataset and its origins, nearest first.

@@ -136,6 +136,7 @@ impl Host {
             path: volume.path,
             kind: Kind::Directory,
             depth: Depth::Whole,
+            join: None,
         })
     }
 
@@ -149,7 +150,14 @@ impl Host {
             read_only: access == Access::ReadOnly,
             ..Attributes::default()
         };
-        attach::attach(mount.as_fd(), open_place(place)?.as_fd(), attributes)
+        let place = open_place(place)?;
+        match source.join {
+            None => attach::attach(mount.as_fd(), place.as_fd(), attributes),
+            Some(join) => {
+                mountinfo::judge_join(&source.path, join)?;
+                attach::attach_joined(mount.as_fd(), place.as_fd(), attributes, join)
+            }
+        }
     }
 
     /// Mounts an empty memory file system on a place.
@@ -205,6 +213,11 @@ pub(crate) fn facts() -> Result<HostFacts> {
         runs_linux: true,
         enforces_limits: false,
     })
+}
+
+/// Whether binds can be joined to the host's mounts at all: whether one can is seen when it is made.
+pub(crate) fn judge_join() -> Answer<()> {
+    Ok(())
 }
 
 /// The path of what a descriptor holds, without symbolic links (proc_pid_fd(5)).

@@ -1,10 +1,12 @@
 //! The kernel's table of mounts (proc_pid_mountinfo(5)).
 #![forbid(unsafe_code)]
 
+use protocol::mount::Join;
+use protocol::{Answer, ErrorCode, HelperError};
 use std::ffi::OsString;
 use std::io::Result;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,39 @@ pub(super) struct Row {
     pub(super) point: PathBuf,
     /// The file system's type.
     pub(super) kind: String,
+    /// Other mounts share what is mounted below.
+    pub(super) is_shared: bool,
+    /// What is mounted below another mount is mounted here too.
+    pub(super) is_slave: bool,
+}
+
+/// Whether the mount that a path lies on can be joined so.
+///
+/// # Errors
+/// `BadContent` in dockerd's words.
+pub(super) fn judge_join(path: &Path, join: Join) -> Answer<()> {
+    let rows = read().map_err(|e| HelperError::system("read the table of mounts", &e))?;
+    judge_join_in(&rows, path, join)
+}
+
+fn judge_join_in(rows: &[Row], path: &Path, join: Join) -> Answer<()> {
+    let holding = rows.iter().filter(|row| path.starts_with(&row.point));
+    // Of several on top of each other the last is seen.
+    let Some(row) = holding.max_by_key(|row| row.point.components().count()) else {
+        return Ok(());
+    };
+    let (is_fit, kind) = match join {
+        Join::Shared | Join::SharedThroughout => (row.is_shared, "shared"),
+        Join::Slave => (row.is_shared || row.is_slave, "shared or slave"),
+    };
+    if is_fit {
+        return Ok(());
+    }
+    let (path, point) = (path.display(), row.point.display());
+    Err(HelperError::new(
+        ErrorCode::BadContent,
+        format!("path {path} is mounted on {point} but it is not a {kind} mount"),
+    ))
 }
 
 /// All mounts of this mount namespace.
@@ -29,12 +64,15 @@ fn parse(table: &[u8]) -> Vec<Row> {
 
 /// A line is `id parent major:minor root point options [tag…] - type source options`.
 fn parse_line(line: &[u8]) -> Option<Row> {
-    let mut words = line.split(|byte| *byte == b' ');
-    let point = words.nth(4)?;
-    let kind = words.skip_while(|word| *word != b"-").nth(1)?;
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let dash = words.iter().position(|word| *word == b"-")?;
+    let (point, kind) = (words.get(4)?, words.get(dash + 1)?);
+    let has_tag = |name: &[u8]| words[..dash].iter().skip(6).any(|tag| tag.starts_with(name));
     Some(Row {
         point: PathBuf::from(OsString::from_vec(unescape(point))),
         kind: String::from_utf8_lossy(kind).into_owned(),
+        is_shared: has_tag(b"shared:"),
+        is_slave: has_tag(b"master:"),
     })
 }
 
@@ -71,6 +109,8 @@ mod tests {
         Row {
             point: PathBuf::from(point),
             kind: kind.to_owned(),
+            is_shared: false,
+            is_slave: false,
         }
     }
 
@@ -83,10 +123,45 @@ mod tests {
             parse(table),
             [
                 row("/dev/shm", "tmpfs"),
-                row("/", "ext4"),
+                Row {
+                    is_shared: true,
+                    is_slave: true,
+                    ..row("/", "ext4")
+                },
                 row("/b/mnt/c-1", "overlay")
             ]
         );
+    }
+
+    #[test]
+    fn only_what_lies_on_a_shared_mount_can_be_joined() {
+        let table = b"1 0 8:0 / / rw - ext4 /dev/vda rw\n\
+                      2 1 8:1 / /srv rw shared:1 - ext4 /dev/vdb rw\n\
+                      3 2 8:2 / /srv/a rw master:1 - ext4 /dev/vdc rw\n";
+        let judged =
+            |path: &str, join| judge_join_in(&parse(table), Path::new(path), join).map_err(|e| e.detail);
+        assert!(judged("/srv/b", Join::SharedThroughout).is_ok());
+        assert!(judged("/srv/b", Join::Slave).is_ok());
+        assert!(judged("/srv/a/x", Join::Slave).is_ok());
+        for (path, join, words) in [
+            (
+                "/home",
+                Join::Shared,
+                "path /home is mounted on / but it is not a shared mount",
+            ),
+            (
+                "/srv/a/x",
+                Join::Shared,
+                "path /srv/a/x is mounted on /srv/a but it is not a shared mount",
+            ),
+            (
+                "/home",
+                Join::Slave,
+                "path /home is mounted on / but it is not a shared or slave mount",
+            ),
+        ] {
+            assert_eq!(judged(path, join).unwrap_err().as_str(), words);
+        }
     }
 
     #[test]

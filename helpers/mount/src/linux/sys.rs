@@ -16,8 +16,21 @@ pub(super) struct Attributes {
     pub(super) read_only: bool,
 }
 
-/// Adds attributes to a mount and all below it, and takes them out of propagation.
-pub(super) fn set_private(mount: BorrowedFd<'_>, attributes: Attributes) -> Result<()> {
+/// How later mounts reach a mount and those it is a copy of (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Propagation {
+    /// As it was.
+    Kept,
+    /// Not at all.
+    Private,
+    /// Both ways.
+    Shared,
+    /// To this one only.
+    Slave,
+}
+
+/// Adds attributes to a mount and all below it, and sets how later mounts reach them.
+pub(super) fn set(mount: BorrowedFd<'_>, attributes: Attributes, propagation: Propagation) -> Result<()> {
     let set = |wished: bool, attribute: u64| if wished { attribute } else { 0 };
     let attr = libc::mount_attr {
         attr_set: set(attributes.nodev, libc::MOUNT_ATTR_NODEV)
@@ -25,7 +38,12 @@ pub(super) fn set_private(mount: BorrowedFd<'_>, attributes: Attributes) -> Resu
             | set(attributes.noexec, libc::MOUNT_ATTR_NOEXEC)
             | set(attributes.read_only, libc::MOUNT_ATTR_RDONLY),
         attr_clr: 0,
-        propagation: libc::MS_PRIVATE,
+        propagation: match propagation {
+            Propagation::Kept => 0,
+            Propagation::Private => libc::MS_PRIVATE,
+            Propagation::Shared => libc::MS_SHARED,
+            Propagation::Slave => libc::MS_SLAVE,
+        },
         userns_fd: 0,
     };
     // SAFETY: the path is an empty NUL-ended string, which AT_EMPTY_PATH allows; the kernel reads `size_of`

@@ -1,15 +1,15 @@
 //! Unmounting all at and below one mount point.
 #![forbid(unsafe_code)]
 
-use super::mountinfo;
+use super::{attach, mountinfo};
 use helper_runtime::beneath::Root;
 use protocol::names::MountName;
 use protocol::{Answer, ErrorCode, HelperError};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat, openat2, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use std::cmp::Reverse;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
 /// How often the table of mounts is read again. Each round undoes one level of mounts that hide each other;
@@ -22,6 +22,7 @@ const ROUNDS_MAX: usize = 32;
 /// dataset under whoever still uses it. Something in use is `Busy`, and the daemon asks again.
 pub(super) fn all(mount_root: &Root, mount_root_path: &Path, at: &MountName) -> Answer<()> {
     let point = mount_root_path.join(at.as_str());
+    part(mount_root, at)?;
     for _ in 0..ROUNDS_MAX {
         let mounts = below(&point)?;
         if mounts.is_empty() {
@@ -40,6 +41,20 @@ pub(super) fn all(mount_root: &Root, mount_root_path: &Path, at: &MountName) -> 
         ErrorCode::LimitReached,
         format!("{at} has too many mounts on top of each other"),
     ))
+}
+
+/// Has unmounting here reach nothing else: below a bind that is joined to the host's mounts, the host's own would go too.
+fn part(mount_root: &Root, at: &MountName) -> Answer<()> {
+    let failed = |errno: Errno| HelperError::system(format!("open {at}"), &errno.into());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let point = match openat(mount_root, at.as_str(), flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    match super::is_mounted(point.as_fd()).map_err(failed)? {
+        true => attach::part(point.as_fd()),
+        false => Ok(()),
+    }
 }
 
 /// The mounts at and below a path, deepest first, the last made first.
