@@ -98,7 +98,7 @@ pub struct JailSpec {
     pub root_access: crate::mount::Access,
     /// Which kind of programs it runs.
     pub flavour: crate::mount::Flavour,
-    /// Size of /dev/shm in bytes.
+    /// Size of /dev/shm in bytes, where it is the jail's own; 0 mounts none.
     pub shm_bytes: u64,
     /// Kernel settings of the jail's own namespaces (Linux; FreeBSD refuses any).
     pub sysctls: Bounded<Sysctl, SYSCTLS_MAX>,
@@ -119,6 +119,8 @@ pub struct Openings {
     pub devices: Bounded<Device, DEVICES_MAX>,
     /// Further devices that its programs may make and use.
     pub device_rules: Bounded<DeviceRule, DEVICES_MAX>,
+    /// Whose System V objects, message queues and /dev/shm it has.
+    pub ipc: Space,
 }
 
 /// Whose something is.

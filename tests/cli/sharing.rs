@@ -1,7 +1,7 @@
 //! What a container shares with the host or with another one, and the devices that it may use.
 
-use system_tests::docker;
 use system_tests::docker::eventually;
+use system_tests::{docker, http};
 
 #[test]
 fn the_hosts_processes_are_seen_and_only_the_containers_end_with_it() {
@@ -44,10 +44,20 @@ fn processes_and_network_of_another_container_are_shared() {
     assert_eq!(docker.ok(&format!("{with} cat /etc/hosts")), hosts);
     docker.ok("stop -t 0 sh-2");
     let error = docker.fails(125, &format!("{with} true"));
-    assert!(error.contains("of a non running container"), "{error}");
+    let words = "cannot join network namespace of a non running container: container sh-2 is exited";
+    assert!(error.contains(words), "{error}");
     docker.ok("rm sh-2");
-    let error = docker.fails(125, &format!("{with} true"));
-    assert!(error.contains("No such container: sh-2"), "{error}");
+    let error = docker.fails(125, "run --rm --network container:sh-2 base true");
+    let words = "joining network namespace of container: No such container: sh-2";
+    assert!(error.contains(words), "{error}");
+    // The docker command takes this for a missing image.
+    let body = br#"{"Image":"base","HostConfig":{"PidMode":"container:sh-2"}}"#;
+    let json = [("Content-Type", "application/json")];
+    let told = http::request(docker.socket(), "POST /containers/create", &json, body);
+    assert_eq!(
+        (told.status, told.message().as_str()),
+        (404, "No such container: sh-2")
+    );
 }
 
 #[test]
@@ -89,4 +99,50 @@ fn memory_is_swapped_as_gladly_as_asked_for() {
     docker.ok("rm -f sh-5");
     let error = docker.fails(125, "run --rm --memory-swappiness 101 base true");
     assert!(error.contains("memory swappiness range is 0-100"), "{error}");
+}
+
+#[test]
+fn objects_in_memory_are_shared_with_whom_they_are_offered_to() {
+    let docker = docker!();
+    docker.ok("run -d --ipc shareable --name sh-ipc base sh -c 'echo seen > /dev/shm/file; sleep 600'");
+    docker.ok("run -d --name sh-own base sleep 600");
+    let with = "run --rm --ipc container:sh-ipc base";
+    eventually("the file is there", || {
+        docker.run(&format!("{with} cat /dev/shm/file")).out == "seen\n"
+    });
+    let space = docker.ok("exec sh-ipc readlink /proc/self/ns/ipc");
+    assert_eq!(docker.ok(&format!("{with} readlink /proc/self/ns/ipc")), space);
+    assert_ne!(docker.ok("run --rm base readlink /proc/self/ns/ipc"), space);
+    let refused = docker.fails(125, "run --rm --ipc container:sh-own base true");
+    assert!(
+        refused.contains("non-shareable IPC (hint: use IpcMode:shareable"),
+        "{refused}"
+    );
+    docker.ok("stop -t 0 sh-ipc");
+    let refused = docker.fails(125, &format!("{with} true"));
+    assert!(
+        refused.contains("failed to join IPC namespace: container "),
+        "{refused}"
+    );
+    assert!(refused.contains(" is not running"), "{refused}");
+    docker.ok("rm -f sh-ipc sh-own");
+}
+
+#[test]
+fn the_hosts_objects_in_memory_are_shared_or_there_are_none() {
+    let docker = docker!();
+    let own = std::fs::read_link("/proc/self/ns/ipc").unwrap();
+    let told = docker.ok("run --rm --ipc host base readlink /proc/self/ns/ipc");
+    assert_eq!(told, own.to_str().unwrap());
+    let name = format!("cb-ipc-{}", std::process::id());
+    docker.ok(&format!("run --rm --ipc host base touch /dev/shm/{name}"));
+    std::fs::remove_file(format!("/dev/shm/{name}")).unwrap();
+    let refused = docker.fails(125, "run --rm --ipc host --sysctl kernel.msgmax=1 base true");
+    assert!(refused.contains("kernel.msgmax"), "{refused}");
+    assert_eq!(
+        docker.ok("run --rm --ipc none base sh -c 'ls -d /dev/shm || ls -d /dev/mqueue'"),
+        "/dev/mqueue"
+    );
+    let refused = docker.fails(125, "run --rm --ipc zz base true");
+    assert!(refused.contains("invalid IPC mode: zz"), "{refused}");
 }

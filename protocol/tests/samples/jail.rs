@@ -141,6 +141,7 @@ fn openings() -> Openings {
             gid: 0,
         }]),
         device_rules: list([DeviceRule { minor: None, ..rule }]),
+        ipc: Space::Host,
     }
 }
 

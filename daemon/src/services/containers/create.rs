@@ -53,7 +53,7 @@ pub(super) async fn create(
         wanted => Some(deps.images.find(wanted).await?),
     };
     let from = mounting::from_others(deps, by, &request.host_config).await?;
-    if let Some(other) = openings::settle(deps, by.tenant.as_str(), &mut request.host_config).await {
+    if let Some(other) = openings::settle(deps, by.tenant.as_str(), &mut request.host_config).await? {
         request.config.hostname.clone_from(&other.config.hostname);
     }
     let mut container = assemble(by, deps.host_os(), image.as_deref(), request, from)?;

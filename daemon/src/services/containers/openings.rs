@@ -1,4 +1,4 @@
-//! What a container shares with the host or with another container: `--pid`, `--uts`, `--network container:`, `--device` and
+//! What a container shares with the host or with another container: `--pid`, `--ipc`, `--uts`, `--network container:`, `--device` and
 //! `--device-cgroup-rule`. The jail helper's policy has the last word.
 
 use super::links;
@@ -29,6 +29,11 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
         "" | "host" => {}
         other if other.strip_prefix(CONTAINER).is_some_and(|name| !name.is_empty()) => {}
         other => return Err(Failure::Invalid(format!("invalid PID mode: {other}"))),
+    }
+    match host.ipc_mode.as_str() {
+        "" | "none" | "private" | "shareable" | "host" => {}
+        other if other.strip_prefix(CONTAINER).is_some_and(|name| !name.is_empty()) => {}
+        other => return Err(Failure::Invalid(format!("invalid IPC mode: {other}"))),
     }
     match host.uts_mode.as_str() {
         "" => {}
@@ -81,13 +86,29 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
     }
 }
 
-/// The container whose network a new one is going to share, if it is there already; the mode then names it by its id, as dockerd
-/// shows it. One that is not there is told at the start: a 404 of create is taken for a missing image.
-pub(super) async fn settle(deps: &Deps, tenant: &str, host: &mut HostConfig) -> Option<Arc<Container>> {
-    let name = host.network_mode.strip_prefix(CONTAINER)?;
-    let other = links::target(deps, tenant, name).await.ok()?;
+/// Has the modes of a new container name others by their ids, as dockerd shows them; gives the one whose network it is going to
+/// share, if that is there already: one that is not is told at the start.
+///
+/// # Errors
+/// `NotFound` for another whose processes or memory it would share.
+pub(super) async fn settle(
+    deps: &Deps,
+    tenant: &str,
+    host: &mut HostConfig,
+) -> Result<Option<Arc<Container>>, Failure> {
+    for mode in [&mut host.pid_mode, &mut host.ipc_mode] {
+        if let Some(name) = mode.strip_prefix(CONTAINER) {
+            *mode = format!("{CONTAINER}{}", links::target(deps, tenant, name).await?.id);
+        }
+    }
+    let Some(name) = host.network_mode.strip_prefix(CONTAINER) else {
+        return Ok(None);
+    };
+    let Ok(other) = links::target(deps, tenant, name).await else {
+        return Ok(None);
+    };
     host.network_mode = format!("{CONTAINER}{}", other.id);
-    Some(other)
+    Ok(Some(other))
 }
 
 /// The host name of a container that was given none: the host's where it shares its name or network, else the beginning of its
@@ -103,29 +124,46 @@ pub(super) fn hostname(host: &HostConfig, id: &str) -> String {
 /// The container whose network a starting one shares.
 ///
 /// # Errors
-/// dockerd's words for one that does not run.
+/// dockerd's words for one that is not there or does not run.
 pub(super) async fn neighbour(deps: &Deps, container: &Container) -> Result<Option<Arc<Container>>, Failure> {
     let Some(name) = container.host_config.network_mode.strip_prefix(CONTAINER) else {
         return Ok(None);
     };
-    running(deps, container, name, "network").await.map(Some)
+    let missing = |failure| Failure::System(format!("joining network namespace of container: {failure}"));
+    let other = links::target(deps, &container.tenant, name)
+        .await
+        .map_err(missing)?;
+    if other.id == container.id {
+        return Err(Failure::System("cannot join own network namespace".to_owned()));
+    }
+    if other.pid().is_none() {
+        let text = format!(
+            "cannot join network namespace of a non running container: container {} is {}",
+            other.name,
+            other.status_word()
+        );
+        return Err(Failure::Conflict(text));
+    }
+    Ok(Some(other))
 }
 
-async fn running(
+/// The container whose processes or memory a starting one shares.
+async fn donor(
     deps: &Deps,
     container: &Container,
     name: &str,
     what: &str,
 ) -> Result<Arc<Container>, Failure> {
-    let other = links::target(deps, &container.tenant, name).await?;
-    if other.id == container.id {
-        return Err(Failure::Invalid(format!("container is joining its own {what}")));
+    let other = links::target(deps, &container.tenant, name).await;
+    let failed = |why: String| format!("failed to join {what} namespace: {why}");
+    let other = other.map_err(|failure| Failure::Invalid(failed(failure.to_string())))?;
+    match other.pid() {
+        Some(_) => Ok(other),
+        None => Err(Failure::Conflict(failed(format!(
+            "container {} is not running",
+            other.id
+        )))),
     }
-    if other.pid().is_none() {
-        let text = format!("cannot join {what} of a non running container: {}", other.id);
-        return Err(Failure::Conflict(text));
-    }
-    Ok(other)
 }
 
 /// A container as its files show it: where it shares a network, names and addresses are those of the other one.
@@ -158,9 +196,7 @@ pub(super) async fn of(
     let processes = match host.pid_mode.as_str() {
         "host" => Space::Host,
         mode => match mode.strip_prefix(CONTAINER) {
-            Some(name) => Space::Of(naming::jail(
-                &running(deps, container, name, "PID namespace").await?.id,
-            )?),
+            Some(name) => Space::Of(naming::jail(&donor(deps, container, name, "PID").await?.id)?),
             None => Space::Own,
         },
     };
@@ -173,7 +209,26 @@ pub(super) async fn of(
         network_of: other.map(|other| naming::jail(&other.id)).transpose()?,
         devices: Bounded::new(devices.collect::<Result<_, _>>()?)?,
         device_rules: Bounded::new(rules)?,
+        ipc: ipc(deps, container).await?,
     })
+}
+
+/// Whose System V objects and /dev/shm a container has. One that is private is shared with nobody.
+async fn ipc(deps: &Deps, container: &Container) -> Result<Space, Failure> {
+    let name = match container.host_config.ipc_mode.as_str() {
+        "host" => return Ok(Space::Host),
+        mode => match mode.strip_prefix(CONTAINER) {
+            Some(name) => name,
+            None => return Ok(Space::Own),
+        },
+    };
+    let other = donor(deps, container, name, "IPC").await?;
+    if matches!(other.host_config.ipc_mode.as_str(), "" | "none" | "private") {
+        return Err(Failure::Invalid(format!(
+            "failed to join IPC namespace: container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+        )));
+    }
+    Ok(Space::Of(naming::jail(&other.id)?))
 }
 
 /// `c 7:128 rwm`; `a` is both kinds.
@@ -273,6 +328,13 @@ mod tests {
             ),
             ("{}", r#"{"PidMode":"zz"}"#, "invalid PID mode: zz"),
             ("{}", r#"{"UTSMode":"zz"}"#, "invalid UTS mode: zz"),
+            ("{}", r#"{"IpcMode":"container:x"}"#, "accepted"),
+            ("{}", r#"{"IpcMode":"zz"}"#, "invalid IPC mode: zz"),
+            (
+                "{}",
+                r#"{"IpcMode":"container:"}"#,
+                "invalid IPC mode: container:",
+            ),
             (
                 r#"{"Hostname":"h"}"#,
                 r#"{"UTSMode":"host"}"#,

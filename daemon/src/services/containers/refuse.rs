@@ -21,7 +21,7 @@ pub fn runtimes(host: HostOs) -> &'static [&'static str] {
 /// `Invalid` for a bad value (in dockerd's words), `Unsupported` for a good one that is not supported.
 pub(super) fn check(request: &CreateRequest, host: HostOs) -> Result<(), Failure> {
     check_config(&request.config)?;
-    check_modes(&request.host_config)?;
+    check_modes(&request.host_config, host)?;
     super::openings::check(&request.config, &request.host_config)?;
     check_policies(&request.host_config, host)?;
     check_resources(&request.host_config)?;
@@ -57,12 +57,13 @@ fn check_config(config: &ContainerConfig) -> Result<(), Failure> {
     config.healthcheck.as_ref().map_or(Ok(()), super::health::check)
 }
 
-fn check_modes(host: &HostConfig) -> Result<(), Failure> {
-    match host.ipc_mode.as_str() {
-        "" | "private" => {}
-        "none" | "shareable" | "host" => return unsupported(&format!("IPC mode {}", host.ipc_mode)),
-        other if other.starts_with("container:") => return unsupported("IPC mode container"),
-        other => return Err(invalid(format!("invalid IPC mode: {other}"))),
+fn check_modes(host: &HostConfig, os: HostOs) -> Result<(), Failure> {
+    if os == HostOs::FreeBsd && matches!(host.ipc_mode.as_str(), "none" | "shareable") {
+        let text = format!(
+            "IPC mode {}: a jail's objects in memory are its own",
+            host.ipc_mode
+        );
+        return Err(Failure::Unsupported(text));
     }
     if !host.userns_mode.is_empty() && host.userns_mode != "host" {
         return Err(invalid(format!(

@@ -242,7 +242,10 @@ fn jail_spec(
             Access::ReadWrite
         },
         flavour: flavour(deps, container),
-        shm_bytes: u64::try_from(host.shm_size).unwrap_or_default(),
+        shm_bytes: match host.ipc_mode.as_str() {
+            "none" => 0,
+            _ => u64::try_from(host.shm_size).unwrap_or_default(),
+        },
         sysctls: limits::sysctls(host)?,
         openings,
     })

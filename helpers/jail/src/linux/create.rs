@@ -11,15 +11,22 @@ use protocol::fd::{receive_frame, send_frame};
 use protocol::jail::{JailSpec, Network, Openings, ProcessSpec, Request, Role, Space};
 use protocol::names::JailName;
 use protocol::{Answer, ErrorCode, HelperError};
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, set_dumpable_behavior, set_parent_process_death_signal,
 };
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+
+/// Where memory that processes share is found, on the host as in a jail.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Makes the jail with its waiting first process; gives that process's id.
 ///
@@ -106,8 +113,10 @@ impl Watcher<'_> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let (exit, tell_exit) = watch::exit_descriptor()?;
         let (go, tell_go) = pipe_with(PipeFlags::CLOEXEC)?;
+        let memory = self.shared_memory()?;
         let spaces = self.spaces()?;
         let first = First {
+            memory,
             listener: self.listener.try_clone()?,
             report: Report(self.report.0.try_clone()?),
             exit,
@@ -141,6 +150,7 @@ impl Watcher<'_> {
             processes,
             shares_host_name,
             network_of,
+            ipc,
             ..
         } = &self.spec.openings;
         let mut own = sys::JAIL;
@@ -155,10 +165,38 @@ impl Watcher<'_> {
             // Only what is forked from now on is in it.
             Space::Of(other) => self.join(other, ThreadNameSpaceType::PROCESS_ID)?,
         }
+        match ipc {
+            Space::Own => own |= sys::IPC,
+            Space::Host => {}
+            Space::Of(other) => self.join(other, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION)?,
+        }
         if !shares_host_name {
             own |= sys::HOST_NAME;
         }
         Ok(own)
+    }
+
+    /// The /dev/shm of the host or of another jail, as a detached mount, where the new one is going to have that.
+    fn shared_memory(&self) -> Result<Option<OwnedFd>> {
+        let copy = || {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+            open_tree(CWD, SHARED_MEMORY, flags).map(Some)
+        };
+        Ok(match &self.spec.openings.ipc {
+            Space::Own => None,
+            Space::Host => copy()?,
+            // A mount is copied from within its namespace only.
+            Space::Of(other) => {
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                let own = open("/proc/self/ns/mnt", flags, Mode::empty())?;
+                self.join(other, ThreadNameSpaceType::MOUNT)?;
+                let copied = copy();
+                move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Mount))?;
+                copied?
+            }
+        })
     }
 
     fn join(&self, other: &JailName, space: ThreadNameSpaceType) -> Result<()> {
@@ -175,18 +213,19 @@ struct First<'a> {
     report: Report,
     exit: OwnedFd,
     go: OwnedFd,
+    /// Another's /dev/shm that it gets.
+    memory: Option<OwnedFd>,
     spec: &'a JailSpec,
     root: &'a Path,
 }
 
 impl First<'_> {
-    fn descriptors(&self) -> [i32; 4] {
-        [
-            self.listener.as_raw_fd(),
-            self.report.as_raw_fd(),
-            self.exit.as_raw_fd(),
-            self.go.as_raw_fd(),
-        ]
+    fn descriptors(&self) -> Vec<i32> {
+        let own = [&self.listener, &self.report.0, &self.exit, &self.go];
+        own.into_iter()
+            .chain(&self.memory)
+            .map(AsRawFd::as_raw_fd)
+            .collect()
     }
 
     fn live(self) -> i32 {
@@ -195,13 +234,14 @@ impl First<'_> {
             report,
             exit,
             go,
+            memory,
             spec,
             root,
         } = self;
         if !matches!(rustix::io::read(&go, &mut [0; 1]), Ok(1)) {
             return 1;
         }
-        if let Err(error) = set_up(spec, root) {
+        if let Err(error) = set_up(spec, root, memory) {
             report.failed(error);
             return 1;
         }
@@ -213,12 +253,12 @@ impl First<'_> {
     }
 }
 
-fn set_up(spec: &JailSpec, root: &Path) -> Answer<()> {
+fn set_up(spec: &JailSpec, root: &Path, memory: Option<OwnedFd>) -> Answer<()> {
     let failed = |step| move |errno: rustix::io::Errno| HelperError::system(step, &errno.into());
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("dumpable"))?;
     // Only now: what a control group namespace shows as its root is the group that its maker is in.
     sys::leave_control_groups().map_err(|e| HelperError::system("control group namespace", &e))?;
-    mounts::enter_root(spec, root)?;
+    mounts::enter_root(spec, root, memory.as_ref())?;
     if spec.openings.shares_host_name {
         return Ok(());
     }

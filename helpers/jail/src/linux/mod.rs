@@ -88,14 +88,16 @@ pub(crate) fn judge_jail(policy: &JailPolicy, spec: &JailSpec) -> Answer<()> {
         shares_host_name,
         devices,
         device_rules,
+        ipc,
         ..
     } = &spec.openings;
     let refused = |what: &str| {
         let text = format!("the policy does not allow {what}");
         Err(HelperError::new(ErrorCode::Refused, text))
     };
-    if (*processes == Space::Host || *shares_host_name) && !policy.allow_host_processes {
-        return refused("the host's processes and name");
+    let is_open = *processes == Space::Host || *ipc == Space::Host || *shares_host_name;
+    if is_open && !policy.allow_host_processes {
+        return refused("the host's processes, their objects in memory, and its name");
     }
     let wants_devices = !devices.as_slice().is_empty() || !device_rules.as_slice().is_empty();
     if wants_devices && !policy.allow_host_devices {

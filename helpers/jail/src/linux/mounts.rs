@@ -11,13 +11,14 @@ use rustix::mount::{
     mount_remount, move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, getcwd, pivot_root, umask};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Makes the tree at `root`, with everything that is mounted in it, this process's whole world. Must be called in a new
 /// mount namespace; nothing of it is seen outside, and nothing mounted outside later is seen inside, but for binds which the
-/// mount helper left joined to the host's mounts.
-pub(super) fn enter_root(spec: &JailSpec, root: &Path) -> Answer<()> {
+/// mount helper left joined to the host's mounts. `memory` is the /dev/shm of the host or of another jail, where it has that.
+pub(super) fn enter_root(spec: &JailSpec, root: &Path, memory: Option<&OwnedFd>) -> Answer<()> {
     let failed = |step: &'static str| move |errno: Errno| HelperError::system(step, &errno.into());
     // A root must be a mount point; bound onto itself it is one, whether the mount helper mounted a dataset there or not. The
     // copy is made first: what is private afterwards is all but the copy.
@@ -38,7 +39,7 @@ pub(super) fn enter_root(spec: &JailSpec, root: &Path) -> Answer<()> {
 
     // Modes below are exact, whatever the helper's own mask.
     umask(Mode::empty());
-    pseudo::mount_all(spec, &outer)?;
+    pseudo::mount_all(spec, &outer, memory)?;
     umask(Mode::from_raw_mode(0o022));
     if spec.network == Network::Own {
         open_ports_and_ping()?;

@@ -8,8 +8,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_bind_recursive, mount_remount,
-    move_mount, open_tree,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind,
+    mount_bind_recursive, mount_change, mount_remount, move_mount, open_tree,
 };
 use std::ffi::CString;
 use std::fs::DirBuilder;
@@ -36,6 +36,9 @@ const LINKS: [(&str, &str); 6] = [
     ("/proc/kcore", "/dev/core"),
     ("pts/ptmx", "/dev/ptmx"),
 ];
+
+/// Where memory that processes share is found.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// What a container must not see: Docker's list (28.5).
 const MASKED: [&str; 12] = [
@@ -67,8 +70,9 @@ const QUIET: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NOEXEC);
 
 /// Mounts all of them. `outer` are mounts of the mount helper's in their places (`--tmpfs /dev/shm`, `-v …:/sys/fs/cgroup`),
-/// which lie on top again afterwards; where one took a whole place (`-v /dev:/dev`), that place is left to it.
-pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf]) -> Answer<()> {
+/// which lie on top again afterwards; where one took a whole place (`-v /dev:/dev`), that place is left to it. `memory` is another's
+/// /dev/shm, for this one to have.
+pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf], memory: Option<&OwnedFd>) -> Answer<()> {
     let taken = |place: &str| outer.iter().any(|path| path == Path::new(place));
     let whole = |path: &&PathBuf| ["/dev", "/sys"].iter().any(|place| *path == Path::new(place));
     let carried = outer
@@ -78,7 +82,7 @@ pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf]) -> Answer<()> {
         .collect::<Answer<Vec<_>>>()?;
     mount_at("proc", "/proc", QUIET, "")?;
     if !taken("/dev") {
-        mount_dev(spec, &taken)?;
+        mount_dev(spec, &taken, memory)?;
     }
     if !taken("/sys") {
         mount_at("sysfs", "/sys", QUIET | MountFlags::RDONLY, "")?;
@@ -86,7 +90,7 @@ pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf]) -> Answer<()> {
     carried.iter().try_for_each(Carried::place)
 }
 
-fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool) -> Answer<()> {
+fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool, memory: Option<&OwnedFd>) -> Answer<()> {
     mount_at(
         "tmpfs",
         "/dev",
@@ -116,14 +120,27 @@ fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool) -> Answer<()> {
             terminals,
             "newinstance,ptmxmode=0666,mode=0620,gid=5",
         ),
-        ("tmpfs", "/dev/shm", QUIET, shm.as_str()),
+        ("tmpfs", SHARED_MEMORY, QUIET, shm.as_str()),
         ("mqueue", "/dev/mqueue", QUIET, ""),
     ] {
-        if !taken(place) {
-            mount_at(kind, place, flags, options)?;
+        match memory {
+            _ if taken(place) => {}
+            Some(memory) if place == SHARED_MEMORY => place_memory(memory)?,
+            None if place == SHARED_MEMORY && spec.shm_bytes == 0 => {}
+            _ => mount_at(kind, place, flags, options)?,
         }
     }
     Ok(())
+}
+
+/// Shows another's /dev/shm.
+fn place_memory(memory: &OwnedFd) -> Answer<()> {
+    make_directory(SHARED_MEMORY)?;
+    let failed = failed(SHARED_MEMORY);
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(memory, "", CWD, SHARED_MEMORY, flags).map_err(&failed)?;
+    // A copy of a shared mount would go on sharing what is mounted below.
+    mount_change(SHARED_MEMORY, MountPropagationFlags::PRIVATE).map_err(&failed)
 }
 
 /// Whether device nodes are asked for where they can be: below /dev, which is a file system of the jail's own.

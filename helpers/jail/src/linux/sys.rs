@@ -14,8 +14,10 @@ pub(super) type CloneFlags = libc::c_int;
 
 /// The child's parent is the caller's parent.
 pub(super) const SIBLING: CloneFlags = libc::CLONE_PARENT;
-/// The namespaces that every jail has of its own.
-pub(super) const JAIL: CloneFlags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC;
+/// The namespace that every jail has of its own.
+pub(super) const JAIL: CloneFlags = libc::CLONE_NEWNS;
+/// System V objects and message queues of its own.
+pub(super) const IPC: CloneFlags = libc::CLONE_NEWIPC;
 /// A host name of its own.
 pub(super) const HOST_NAME: CloneFlags = libc::CLONE_NEWUTS;
 /// Processes of its own.

@@ -1,6 +1,6 @@
 //! Kernel settings of a jail's own namespaces (`--sysctl`), those that runc and dockerd allow.
 
-use protocol::jail::{JailSpec, Network};
+use protocol::jail::{JailSpec, Network, Space};
 use protocol::{Answer, ErrorCode, HelperError};
 
 /// Settings of the namespaces of System V objects (namespaces(7)).
@@ -31,8 +31,8 @@ pub(super) fn judge(spec: &JailSpec) -> Answer<()> {
         if !name.split('.').all(fits) {
             return Err(HelperError::new(ErrorCode::BadContent, format!("sysctl {name}")));
         }
-        let own = IPC.contains(&name)
-            || name.starts_with("fs.mqueue.")
+        let is_ipc = IPC.contains(&name) || name.starts_with("fs.mqueue.");
+        let own = (is_ipc && spec.openings.ipc == Space::Own)
             || (name.starts_with("net.") && spec.network == Network::Own);
         if !own {
             return Err(HelperError::new(
@@ -75,6 +75,14 @@ mod tests {
             };
             judge(&spec).map_err(|e| e.code)
         };
+        let mut shares = jail();
+        shares.openings.ipc = Space::Host;
+        shares.sysctls = Bounded::new(vec![Sysctl {
+            name: Label::new("kernel.msgmax").unwrap(),
+            value: Text::new("1").unwrap(),
+        }])
+        .unwrap();
+        assert_eq!(judge(&shares).map_err(|e| e.code), Err(ErrorCode::Refused));
         assert_eq!(judged("net.ipv4.ip_forward", Network::Own), Ok(()));
         assert_eq!(judged("kernel.msgmax", Network::Host), Ok(()));
         assert_eq!(
