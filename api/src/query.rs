@@ -32,7 +32,8 @@ pub fn number(value: &str) -> Result<Option<i64>, NotANumber> {
 /// # Errors
 /// The text for status 400.
 pub fn terminal_side(name: &str, value: &str) -> Result<u16, String> {
-    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("invalid resize {name} \"{value}\": invalid syntax"));
     }
     value

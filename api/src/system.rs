@@ -111,6 +111,12 @@ pub struct Info {
     /// The host forwards.
     #[serde(rename = "IPv4Forwarding")]
     pub ipv4_forwarding: bool,
+    /// Bridged packets are filtered (until API 1.49).
+    #[serde(rename = "BridgeNfIptables", skip_serializing_if = "Option::is_none")]
+    pub bridge_nf_iptables: Option<bool>,
+    /// The same for IPv6.
+    #[serde(rename = "BridgeNfIp6tables", skip_serializing_if = "Option::is_none")]
+    pub bridge_nf_ip6tables: Option<bool>,
     /// Debug logging is on.
     pub debug: bool,
     /// Open descriptors of the daemon.

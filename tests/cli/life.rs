@@ -267,3 +267,16 @@ fn compose_files_and_scripts_may_name_the_runtime_of_docker() {
         "hi"
     );
 }
+
+#[test]
+fn a_container_sees_its_own_limits_and_cannot_change_them() {
+    let docker = docker!();
+    let look = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null";
+    let told = docker.run(&format!("run --rm --memory 64m base sh -c '{look}'"));
+    assert_eq!(told.out.trim(), "67108864", "{told:?}");
+    let told = docker.run("run --rm base sh -c 'mkdir /sys/fs/cgroup/pids/x /sys/fs/cgroup/x'");
+    assert!(
+        told.code != 0 && told.err.contains("Read-only file system"),
+        "{told:?}"
+    );
+}

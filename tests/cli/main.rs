@@ -31,6 +31,7 @@ mod network_user;
 mod network_v6;
 mod propagation;
 mod registry;
+mod requests;
 mod run;
 mod sharing;
 mod streams;

@@ -196,3 +196,19 @@ fn nothing_is_mounted_over_proc_or_dev() {
         missing.display()
     ));
 }
+
+#[test]
+fn a_path_that_leads_out_of_its_volume_is_told_as_dockerd_tells_it() {
+    let docker = docker!();
+    docker.ok("volume create vo-out");
+    docker.ok("run --rm -v vo-out:/v base ln -s / /v/root");
+    let refused = docker.fails(
+        125,
+        "run --rm --mount type=volume,src=vo-out,dst=/v,volume-subpath=root base true",
+    );
+    assert!(
+        refused.contains("path concatenation escapes the base directory"),
+        "{refused}"
+    );
+    docker.ok("volume rm vo-out");
+}

@@ -4,7 +4,7 @@ use super::body::{JsonBody, channel, empty, json, raw_body, with_type};
 use super::error::ApiError;
 use super::hijack::{self, Streams};
 use super::params::{Params, Read};
-use super::{State, logs, stats, top, websocket};
+use super::{State, logs, platform, stats, top, websocket};
 use crate::services::Failure;
 use crate::services::containers::inspect::{Surroundings, inspect};
 use crate::services::containers::list::{Query, select, summary};
@@ -21,9 +21,26 @@ use docker_api::containers::{
     WaitError, WaitResponse,
 };
 use docker_api::error;
+use docker_api::version::ApiVersion;
 use protocol::Principal;
+use protocol::handshake::HostOs;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// From this version on a container's IPC is its own unless it is offered to others.
+const SHARES_NO_IPC: ApiVersion = ApiVersion::new(1, 40);
+
+/// From this version on the number of processes can be changed.
+const UPDATES_PIDS: ApiVersion = ApiVersion::new(1, 40);
+
+/// From this version on a container can be asked for with a platform.
+const HAS_PLATFORM: ApiVersion = ApiVersion::new(1, 41);
+
+/// From this version on a container can be made on several networks.
+const HAS_SEVERAL_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
+
+/// From this version on annotations are shown in lists.
+const LISTS_ANNOTATIONS: ApiVersion = ApiVersion::new(1, 46);
 
 type Answer = Result<Response, ApiError>;
 
@@ -53,9 +70,33 @@ pub(super) fn routes() -> Router<State> {
         .route("/containers/{id}/logs", get(logs::logs))
 }
 
+/// Gives a request the meaning that it had in its version of the API, as dockerd does.
+fn for_version(body: &mut CreateRequest, version: ApiVersion, os: HostOs) -> Result<(), ApiError> {
+    let host = &mut body.host_config;
+    if version < SHARES_NO_IPC && os == HostOs::Linux && host.ipc_mode.is_empty() {
+        "shareable".clone_into(&mut host.ipc_mode);
+    }
+    // Whatever is no limit is shown as none.
+    host.pids_limit = host.pids_limit.filter(|limit| *limit > 0);
+    let endpoints = body
+        .networking_config
+        .iter()
+        .flat_map(|config| &config.endpoints_config);
+    let names: Vec<&str> = endpoints.flat_map(|all| all.keys().map(String::as_str)).collect();
+    if version < HAS_SEVERAL_ENDPOINTS && names.len() > 1 {
+        let text = format!(
+            "Container cannot be created with multiple network endpoints: {}",
+            names.join(", ")
+        );
+        return Err(ApiError::bad_request(text));
+    }
+    Ok(())
+}
+
 async fn create(
     Shared(state): Shared<State>,
     Extension(by): Extension<Principal>,
+    Extension(version): Extension<ApiVersion>,
     params: Params,
     request: Request,
 ) -> Answer {
@@ -66,20 +107,29 @@ async fn create(
         ));
     }
     let read = docker_api::error::read_body::<CreateRequest>(kind.as_deref(), &bytes);
-    let body = read.map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let mut body = read.map_err(|e| ApiError::bad_request(e.to_string()))?;
     if body == CreateRequest::default() {
         return Err(ApiError::bad_request(error::CONFIG_EMPTY));
     }
-    if !params.text("platform").is_empty() {
-        let text = "the platform option of create is not supported by cellblock yet";
-        return Err(Failure::Unsupported(text.to_owned()).into());
+    for_version(&mut body, version, state.os())?;
+    // An image that is not there is refused by its name.
+    if version >= HAS_PLATFORM
+        && let Some(wanted) = platform::of_words(params.text("platform"))?
+        && let Ok(image) = state.images.find(&body.config.image).await
+    {
+        platform::check(&image, &body.config.image, &wanted)?;
     }
     let name = Some(params.text("name").to_owned()).filter(|name| !name.is_empty());
     let (id, warnings) = state.containers.create(&by, name, body).await?;
     Ok(json(StatusCode::CREATED, &CreateResponse { id, warnings }))
 }
 
-async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>, params: Params) -> Answer {
+async fn list(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Extension(version): Extension<ApiVersion>,
+    params: Params,
+) -> Answer {
     let limit = params
         .number("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
@@ -96,6 +146,9 @@ async fn list(Shared(state): Shared<State>, Extension(by): Extension<Principal>,
         let image = shown_image(&state, &container).await;
         let mut one = summary(&container, image);
         one.names.extend(names_by_links(&container, &everyone));
+        if version < LISTS_ANNOTATIONS {
+            one.host_config.annotations = None;
+        }
         if params.flag("size") {
             let sizes = state.containers.sizes(&by, &container).await;
             (one.size_rw, one.size_root_fs) = (sizes.written_bytes, sizes.all_bytes);
@@ -216,8 +269,14 @@ async fn update(
     Shared(state): Shared<State>,
     Extension(by): Extension<Principal>,
     Path(id): Path<String>,
-    JsonBody(body): JsonBody<UpdateRequest>,
+    Extension(version): Extension<ApiVersion>,
+    JsonBody(mut body): JsonBody<UpdateRequest>,
 ) -> Answer {
+    // Whatever is no limit takes the limit away, and is shown as 0.
+    body.pids_limit = body
+        .pids_limit
+        .filter(|_| version >= UPDATES_PIDS)
+        .map(|limit| limit.max(0));
     state.containers.update(&by, &id, body).await?;
     Ok(json(StatusCode::OK, &UpdateResponse::default()))
 }
@@ -390,6 +449,9 @@ async fn resize(
 ) -> Answer {
     let (rows, columns) = params.sides()?;
     let container = state.containers.find(&by, &id).await?.container;
+    if container.pid().is_none() {
+        return Err(Failure::Conflict(format!("container {} is not running", container.id)).into());
+    }
     let hub = state.containers.hub(&container.id).await?;
     hub.resize(rows, columns)
         .map_err(|error| ApiError::internal(error.to_string()))?;

@@ -47,13 +47,13 @@ async fn start(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer {
-    let exec = state.containers.exec(&by, &id).await?;
     let (parts, body) = request.into_parts();
     let head = parts.headers.clone();
     let mut for_body = Request::new(body);
     *for_body.headers_mut() = head;
     let how: ExecStartRequest = json_body(for_body).await?;
     let request = Request::from_parts(parts, Body::empty());
+    let exec = state.containers.exec(&by, &id).await?;
     if how.detach {
         begin(&exec)?;
         state.containers.exec_start(&by, exec, how).await?;
@@ -128,6 +128,10 @@ async fn resize(
 ) -> Answer {
     let (rows, columns) = params.sides()?;
     let exec = state.containers.exec(&by, &id).await?;
+    let container = state.containers.find(&by, &exec.container).await?.container;
+    if container.pid().is_none() {
+        return Err(Failure::Conflict(format!("container {} is not running", container.id)).into());
+    }
     exec.hub
         .resize(rows, columns)
         .map_err(|error| ApiError::internal(error.to_string()))?;

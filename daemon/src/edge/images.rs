@@ -3,16 +3,16 @@
 //! Names of images contain slashes, and the router takes a rest of a path only at its end, so what follows the name is split
 //! off here.
 
-use super::State;
 use super::body::{empty, fallible, json, lines, with_type};
 use super::error::{ApiError, page_not_found};
 use super::params::{Pairs, Params, Read};
+use super::{State, platform};
 use crate::kernel::limits::LAYER_CONTENT_BYTES_MAX;
 use crate::services::Failure;
 use crate::services::containers::inspect::driver_name;
 use crate::services::images::changes::apply_changes;
 use crate::services::images::{
-    Children, Force, Image, ImageUser, Import, ListWish, Pull, Sharing, Spool, fetch, target,
+    Children, Force, ImageUser, Import, ListWish, Pull, Sharing, Spool, fetch, target,
 };
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use docker_api::containers::ContainerConfig;
-use docker_api::image_config::{ImageConfig, Platform};
+use docker_api::image_config::ImageConfig;
 use docker_api::images::{ImageInspect, ImageSummary, ProgressLine};
 use docker_api::reference::{Reference, ReferenceError};
 use docker_api::timestamps;
@@ -35,10 +35,6 @@ type Answer = Result<Response, ApiError>;
 
 /// Bytes of one upload: an archive may hold as much as one layer of the largest images.
 const UPLOAD_BYTES_MAX: u64 = LAYER_CONTENT_BYTES_MAX;
-
-/// Operating systems and architectures that a platform may name by one word.
-const SYSTEMS: [&str; 4] = ["freebsd", "linux", "windows", "darwin"];
-const ARCHITECTURES: [&str; 7] = ["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"];
 
 /// The paths of this file.
 pub(super) fn routes() -> Router<State> {
@@ -62,6 +58,7 @@ async fn get_one(
     Extension(version): Extension<ApiVersion>,
     Path(rest): Path<String>,
     params: Params,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Answer {
     match rest.rsplit_once('/') {
         Some((name, "json")) => inspect(&state, version, name, &params).await,
@@ -69,10 +66,7 @@ async fn get_one(
             check_platform(&state, name, &params).await?;
             Ok(json(StatusCode::OK, &state.images.history(name).await?))
         }
-        Some((name, "get")) => {
-            check_platform(&state, name, &params).await?;
-            save(&state, &[name.to_owned()]).await
-        }
+        Some((name, "get")) => save(&state, vec![name.to_owned()], &pairs).await,
         Some(_) | None => Err(page_not_found().await),
     }
 }
@@ -87,6 +81,9 @@ async fn post_one(
     let auth = auth_header(&request);
     match rest.rsplit_once('/') {
         Some((name, "tag")) => match target(params.text("repo"), params.text("tag"))? {
+            Some(target) if target.familiar_name() == "sha256" => Err(ApiError::bad_request(
+                "refusing to create an ambiguous tag using digest algorithm as name",
+            )),
             Some(target) => {
                 state.images.tag(name, &target).await?;
                 Ok(empty(StatusCode::CREATED))
@@ -169,41 +166,10 @@ fn adapt_inspect(shown: &mut ImageInspect, version: ApiVersion) {
 
 /// dockerd's answer where a client asks for another platform than the image's.
 async fn check_platform(state: &State, name: &str, params: &Params) -> Result<(), ApiError> {
-    let Some(wanted) = json_platform(params.text("platform"))? else {
+    let Some(wanted) = platform::of_json(params.text("platform"))? else {
         return Ok(());
     };
-    fits(&*state.images.find(name).await?, name, &wanted)
-}
-
-fn fits(image: &Image, name: &str, wanted: &Platform) -> Result<(), ApiError> {
-    if image.fits(wanted) {
-        return Ok(());
-    }
-    let words = |os: &str, architecture: &str, variant: &str| {
-        let parts = [os, architecture, variant]
-            .into_iter()
-            .filter(|part| !part.is_empty());
-        parts.collect::<Vec<_>>().join("/")
-    };
-    let have = words(
-        &image.config.os,
-        &image.config.architecture,
-        &image.config.variant,
-    );
-    let want = words(&wanted.os, &wanted.architecture, &wanted.variant);
-    Err(Failure::NotFound(format!(
-        "image with reference {name} was found but its platform ({have}) does not match the specified platform ({want})"
-    ))
-    .into())
-}
-
-fn json_platform(text: &str) -> Result<Option<Platform>, ApiError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let read = serde_json::from_str(text);
-    read.map(Some)
-        .map_err(|error| ApiError::bad_request(format!("failed to parse platform: {error}")))
+    platform::check(&*state.images.find(name).await?, name, &wanted)
 }
 
 async fn remove(
@@ -230,9 +196,9 @@ async fn remove_nothing() -> ApiError {
 
 async fn remove_named(state: &State, by: &Principal, name: &str, pairs: &[(String, String)]) -> Answer {
     let pairs = Pairs(pairs);
-    for platform in pairs.all("platforms") {
-        if let Some(wanted) = json_platform(platform)? {
-            fits(&*state.images.find(name).await?, name, &wanted)?;
+    for text in pairs.all("platforms") {
+        if let Some(wanted) = platform::of_json(text)? {
+            platform::check(&*state.images.find(name).await?, name, &wanted)?;
         }
     }
     let force = if pairs.flag("force") {
@@ -284,20 +250,23 @@ fn push(state: &State, name: &str, params: &Params, auth: &str) -> Answer {
 }
 
 async fn save_several(Shared(state): Shared<State>, Query(pairs): Query<Vec<(String, String)>>) -> Answer {
-    let pairs = Pairs(&pairs);
-    let names: Vec<String> = pairs.all("names").map(str::to_owned).collect();
-    for platform in pairs.all("platform") {
-        if let Some(wanted) = json_platform(platform)? {
-            for name in &names {
-                fits(&*state.images.find(name).await?, name, &wanted)?;
-            }
-        }
-    }
-    save(&state, &names).await
+    let names = Pairs(&pairs).all("names").map(str::to_owned).collect();
+    save(&state, names, &pairs).await
 }
 
-async fn save(state: &State, names: &[String]) -> Answer {
-    let archive = state.images.save(names).await?;
+async fn save(state: &State, names: Vec<String>, pairs: &[(String, String)]) -> Answer {
+    let pairs = Pairs(pairs);
+    if pairs.all("platform").count() > 1 {
+        return Err(ApiError::bad_request(
+            "multiple platform parameters not supported",
+        ));
+    }
+    if let Some(wanted) = platform::of_json(pairs.text("platform"))? {
+        for name in &names {
+            platform::check(&*state.images.find(name).await?, name, &wanted)?;
+        }
+    }
+    let archive = state.images.save(&names).await?;
     Ok(with_type(StatusCode::OK, "application/x-tar", fallible(archive)))
 }
 
@@ -307,7 +276,7 @@ async fn load(
     params: Params,
     request: Request,
 ) -> Answer {
-    let platform = json_platform(params.text("platform"))?;
+    let platform = platform::of_json(params.text("platform"))?;
     let archive = spool(&state, request.into_body()).await?;
     let told = state.images.load(&by, archive, params.flag("quiet"), platform);
     Ok(with_type(StatusCode::OK, "application/json", lines(told)))
@@ -355,7 +324,7 @@ async fn pull(state: &State, by: &Principal, pairs: &Pairs<'_>, auth: String) ->
     };
     let pull = Pull {
         name,
-        platform: words_platform(pairs.text("platform"))?,
+        platform: platform::of_words(pairs.text("platform"))?,
         auth,
     };
     let told = state.images.pull(by, pull).await?;
@@ -385,43 +354,8 @@ fn read_import(pairs: &Pairs<'_>) -> Result<Import, ApiError> {
             message => message.to_owned(),
         },
         config: apply_changes(ImageConfig::default(), &changes)?,
-        platform: words_platform(pairs.text("platform"))?,
+        platform: platform::of_words(pairs.text("platform"))?,
     })
-}
-
-/// `freebsd/amd64`, or one of the two words; none where nothing was asked for.
-fn words_platform(text: &str) -> Result<Option<Platform>, ApiError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let mut parts = text.split('/').map(str::to_ascii_lowercase);
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next());
-    let unknown = || {
-        let words = format!("{text:?}: unknown operating system or architecture: invalid argument");
-        ApiError::bad_request(words)
-    };
-    let own = super::system::architecture().to_owned();
-    let (os, architecture) = match second {
-        Some(second) => (first, second),
-        None if SYSTEMS.contains(&first.as_str()) => (first, own),
-        None => return Err(unknown()),
-    };
-    let architecture = match architecture.as_str() {
-        "x86_64" | "x86-64" => "amd64".to_owned(),
-        "aarch64" => "arm64".to_owned(),
-        known if ARCHITECTURES.contains(&known) => architecture,
-        _ => return Err(unknown()),
-    };
-    let variant = parts.next().unwrap_or_default();
-    if parts.next().is_some() || !SYSTEMS.contains(&os.as_str()) {
-        return Err(unknown());
-    }
-    Ok(Some(Platform {
-        os,
-        architecture,
-        variant,
-        ..Platform::default()
-    }))
 }
 
 /// Writes a request's body to a file of the daemon's own.
@@ -463,22 +397,6 @@ async fn copy(mut body: Body, to: &mut tokio::fs::File, bytes_max: u64) -> IoRes
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn platforms_of_import_are_read_as_dockerd_reads_them() {
-        let read = |text| words_platform(text).map_err(|error| error.message);
-        let shown =
-            |text| read(text).map(|p| p.map(|p| format!("{} {} {}", p.os, p.architecture, p.variant)));
-        assert_eq!(shown(""), Ok(None));
-        assert_eq!(shown("FreeBSD/x86_64"), Ok(Some("freebsd amd64 ".to_owned())));
-        assert_eq!(shown("linux/arm/v7"), Ok(Some("linux arm v7".to_owned())));
-        let own = crate::edge::system::architecture();
-        assert_eq!(shown("linux"), Ok(Some(format!("linux {own} "))));
-        for odd in ["zz", "linux/zz", "zz/amd64", "linux/arm/v7/x"] {
-            let words = format!("{odd:?}: unknown operating system or architecture: invalid argument");
-            assert_eq!(read(odd).unwrap_err(), words);
-        }
-    }
 
     #[test]
     fn older_api_versions_show_what_they_showed() {

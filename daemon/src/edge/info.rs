@@ -28,6 +28,9 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// From this version on it is told what filters packets.
 const HAS_FIREWALL: ApiVersion = ApiVersion::new(1, 49);
 
+/// From this version on it is not told whether bridged packets are filtered, which dockerd never does any more.
+const LEAVES_OUT_NETFILTER: ApiVersion = ApiVersion::new(1, 50);
+
 /// The file that is there where control groups are mounted as version 2 alone (cgroups(7)).
 const UNIFIED_CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 
@@ -63,6 +66,8 @@ async fn info(
         server_version: VERSION.to_owned(),
         system_time: clock::text(clock::now_ns()),
         n_events_listener: i64::try_from(state.bus.listeners()).unwrap_or(i64::MAX),
+        bridge_nf_iptables: (version < LEAVES_OUT_NETFILTER).then_some(false),
+        bridge_nf_ip6tables: (version < LEAVES_OUT_NETFILTER).then_some(false),
         firewall_backend: (version >= HAS_FIREWALL).then(|| firewall(state.os())),
         ..parts(&state, host(&state))
     };
@@ -170,7 +175,7 @@ fn parts(state: &State, host: Info) -> Info {
 fn security_options(os: HostOs) -> Vec<String> {
     match os {
         HostOs::FreeBsd => vec!["name=jail".to_owned()],
-        HostOs::Linux => Vec::new(),
+        HostOs::Linux => vec!["name=cgroupns".to_owned()],
     }
 }
 

@@ -18,6 +18,7 @@ mod info;
 mod logs;
 mod networks;
 mod params;
+mod platform;
 mod registry;
 mod serve;
 mod stats;

@@ -27,6 +27,7 @@ use time::OffsetDateTime;
 pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/networks", get(list))
+        .route("/networks/", get(list))
         .route("/networks/create", post(create))
         .route("/networks/prune", post(prune))
         .route("/networks/{id}", get(inspect).delete(remove))

@@ -50,6 +50,10 @@ pub const LOG_ENTRY_BYTES_MAX: usize = 16 * 1024;
 /// the jail, which has been removed by then.
 pub const OUTPUT_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a program may run before its start is answered. dockerd takes longer after it has begun, so that its clients find
+/// ports open and signals taken; this is a quarter of what dockerd takes.
+pub const HEAD_START: Duration = Duration::from_millis(25);
+
 /// How long after its start a container's log is not shown yet, unless it has ended: a short program has written everything by
 /// then. dockerd answers a start so much later that its clients can rely on that.
 pub const FIRST_OUTPUT_WITHIN: Duration = Duration::from_millis(100);

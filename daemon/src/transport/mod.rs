@@ -59,6 +59,13 @@ impl TransportError {
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(ErrorCode::NotFound)
     }
+
+    /// Whether a path led out of what it was to be looked up in: resolving it gives EINVAL then.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        let outside = Some(rustix::io::Errno::INVAL.raw_os_error());
+        matches!(self, TransportError::Helper(error) if error.errno == outside)
+    }
 }
 
 impl From<protocol::names::BadName> for TransportError {

@@ -122,6 +122,11 @@ fn assemble(
     if let Some(image) = image {
         merge(&mut config, &image.config.config);
     }
+    if let Some(clean) = mounts::clean(&config.working_dir) {
+        config.working_dir = clean;
+    }
+    // One empty word says that the image's is not wanted.
+    config.entrypoint = config.entrypoint.filter(|words| *words != [""]);
     if config.hostname.is_empty() {
         config.hostname = openings::hostname(&host_config, &id);
     }
@@ -133,7 +138,7 @@ fn assemble(
         .into_iter()
         .flatten()
         .flatten();
-    let mut command = command.skip_while(String::is_empty);
+    let mut command = command.fuse();
     let path = command
         .next()
         .ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;

@@ -20,6 +20,12 @@ use std::net::IpAddr;
 /// Where the host keeps its name servers.
 const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// Where it keeps names of its own.
+const HOST_HOSTS: &str = "/etc/hosts";
+
+/// What every container's names begin with.
+const OWN_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+
 /// Writes the three files. Called at each start: the address may have changed.
 ///
 /// # Errors
@@ -114,9 +120,10 @@ pub(super) fn parse_extra_host(entry: &str) -> Option<(&str, ExtraAddress)> {
 }
 
 fn hosts_text(container: &Container, host_gateway: Option<IpAddr>, linked: &[Linked]) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
+    // On the host's network the host's own names count.
+    let of_host = Some(HOST_HOSTS).filter(|_| container.host_config.network_mode == "host");
+    let of_host = of_host.and_then(|path| std::fs::read_to_string(path).ok());
+    let mut text = of_host.unwrap_or_else(|| OWN_HOSTS.to_owned());
     let config = &container.config;
     for (name, address) in container
         .host_config

@@ -91,7 +91,7 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
         ("execDuration", ran_s.to_string()),
     ];
     deps.tell(&container, "die", &extra);
-    if let Some(wait) = restart_after {
+    if let Some(wait) = restart_after.filter(|_| container.phase == Phase::Restarting) {
         restart::later(deps, by, &container, wait);
     }
     if container.host_config.auto_remove && !container.is_kept {

@@ -7,6 +7,7 @@ use crate::services::clock;
 use crate::services::networks::Place;
 use crate::services::volumes::DRIVER;
 use docker_api::containers::{ContainerInspect, ContainerState, GraphDriver, MountPoint, NetworkSettings};
+use docker_api::host_config::HostConfig;
 use docker_api::networks::EndpointSettings;
 use protocol::handshake::HostOs;
 use std::collections::BTreeMap;
@@ -49,7 +50,10 @@ pub fn inspect(container: &Container, around: &Surroundings<'_>) -> ContainerIns
         platform: container.image_os.clone(),
         restart_count: container.restart_count,
         exec_ids: Some(around.exec_ids.clone()).filter(|ids| !ids.is_empty()),
-        host_config: container.host_config.clone(),
+        host_config: HostConfig {
+            links: links(container),
+            ..container.host_config.clone()
+        },
         graph_driver: GraphDriver {
             data: Some(BTreeMap::new()),
             name: driver,
@@ -59,6 +63,19 @@ pub fn inspect(container: &Container, around: &Surroundings<'_>) -> ContainerIns
         network_settings: network_settings(container),
         ..ContainerInspect::default()
     }
+}
+
+/// Links of the default network as dockerd shows them: `/target:/container/alias`. Those of other networks stand in their
+/// settings.
+fn links(container: &Container) -> Option<Vec<String>> {
+    let asked = container.host_config.links.as_ref();
+    let asked = asked.filter(|list| !list.is_empty() && container.host_config.network_mode == "bridge")?;
+    let shown = asked.iter().map(|link| {
+        let (target, alias) = link.split_once(':').unwrap_or((link, link));
+        let (target, alias) = (target.trim_start_matches('/'), alias.trim_start_matches('/'));
+        format!("/{target}:/{}/{alias}", container.name)
+    });
+    Some(shown.collect())
 }
 
 fn state(container: &Container) -> ContainerState {

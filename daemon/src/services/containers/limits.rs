@@ -19,6 +19,9 @@ const NANO: i64 = 1_000_000_000;
 /// The periods that the kernel takes, in microseconds, and the smallest quota.
 const CPU_PERIOD_US: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
 
+/// The setting that holds a host's domain (hostname(7), "NIS domain").
+const DOMAIN_SETTING: &str = "kernel.domainname";
+
 fn invalid(text: impl Into<String>) -> Result<(), Failure> {
     Err(Failure::Invalid(text.into()))
 }
@@ -260,8 +263,13 @@ pub(super) fn rlimits(host: &HostConfig) -> Result<Bounded<Rlimit, RLIMITS_MAX>,
 ///
 /// # Errors
 /// `Invalid` for a name or value that is none.
-pub(super) fn sysctls(host: &HostConfig) -> Result<Bounded<Sysctl, SYSCTLS_MAX>, Failure> {
-    let sysctls = host.sysctls.iter().flatten().map(|(name, value)| {
+pub(super) fn sysctls(container: &Container, os: HostOs) -> Result<Bounded<Sysctl, SYSCTLS_MAX>, Failure> {
+    let host = &container.host_config;
+    let domain = &container.config.domainname;
+    let has_domain = os == HostOs::Linux && host.uts_mode != "host" && !domain.is_empty();
+    let (domain_setting, domain) = (DOMAIN_SETTING.to_owned(), domain.clone());
+    let domain = has_domain.then_some((&domain_setting, &domain));
+    let sysctls = host.sysctls.iter().flatten().chain(domain).map(|(name, value)| {
         // sysctl(8) takes both spellings.
         Ok(Sysctl {
             name: Label::new(name.replace('/', "."))?,

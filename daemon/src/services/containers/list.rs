@@ -202,7 +202,7 @@ pub fn summary(container: &Container, shown_image: String) -> ContainerSummary {
         status: status(container).to_string(),
         host_config: SummaryHostConfig {
             network_mode: container.host_config.network_mode.clone(),
-            annotations: None,
+            annotations: container.host_config.annotations.clone(),
         },
         network_settings: SummaryNetworkSettings {
             networks: inspect::endpoints(container),

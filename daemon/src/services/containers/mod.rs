@@ -54,6 +54,7 @@ mod remove;
 mod resolv;
 mod restart;
 mod roots;
+mod security;
 mod size;
 mod start;
 mod state;

@@ -347,6 +347,11 @@ fn not_mounted(plan: &MountPlan, error: TransportError) -> Failure {
                 "cannot access path {on_host}/{subpath}: lstat {on_host}/{subpath}: no such file or directory"
             ))
         }
+        MountSource::Volume { subpath, on_host, .. } if !subpath.is_empty() && error.is_outside() => {
+            Failure::Invalid(format!(
+                "path concatenation escapes the base directory, base: {on_host}, subpath: {subpath}"
+            ))
+        }
         // runc's words: clients look for "inside /proc".
         source if error.code() == Some(ErrorCode::Refused) && to.starts_with("/proc") => {
             let from = match source {

@@ -90,7 +90,7 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
 /// share, if that is there already: one that is not is told at the start.
 ///
 /// # Errors
-/// `NotFound` for another whose processes or memory it would share.
+/// `Invalid` where there is no other whose processes or memory it would share.
 pub(super) async fn settle(
     deps: &Deps,
     tenant: &str,
@@ -98,7 +98,10 @@ pub(super) async fn settle(
 ) -> Result<Option<Arc<Container>>, Failure> {
     for mode in [&mut host.pid_mode, &mut host.ipc_mode] {
         if let Some(name) = mode.strip_prefix(CONTAINER) {
-            *mode = format!("{CONTAINER}{}", links::target(deps, tenant, name).await?.id);
+            let other = links::target(deps, tenant, name).await;
+            // No 404: that is taken for a missing image.
+            let other = other.map_err(|failure| Failure::Invalid(failure.to_string()))?;
+            *mode = format!("{CONTAINER}{}", other.id);
         }
     }
     let Some(name) = host.network_mode.strip_prefix(CONTAINER) else {
@@ -196,7 +199,12 @@ pub(super) async fn of(
     let processes = match host.pid_mode.as_str() {
         "host" => Space::Host,
         mode => match mode.strip_prefix(CONTAINER) {
-            Some(name) => Space::Of(naming::jail(&donor(deps, container, name, "PID").await?.id)?),
+            Some(name) => {
+                // dockerd finds out so late that it takes it for a fault of the system.
+                let other = donor(deps, container, name, "PID").await;
+                let other = other.map_err(|failure| Failure::System(failure.to_string()))?;
+                Space::Of(naming::jail(&other.id)?)
+            }
             None => Space::Own,
         },
     };

@@ -145,11 +145,7 @@ pub(super) fn spec(
         Some((rows, columns)) => Stdio::Terminal { rows, columns },
         None => Stdio::Pipes,
     };
-    let no_new_privileges = host
-        .security_opt
-        .iter()
-        .flatten()
-        .any(|o| o.starts_with("no-new-privileges"));
+    let no_new_privileges = super::security::read(host.security_opt.as_ref())?.no_new_privileges;
     Ok(ProcessSpec {
         role: wanted.role,
         argv: texts(wanted.argv)?,

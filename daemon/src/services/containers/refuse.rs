@@ -22,6 +22,16 @@ pub fn runtimes(host: HostOs) -> &'static [&'static str] {
 pub(super) fn check(request: &CreateRequest, host: HostOs) -> Result<(), Failure> {
     check_config(&request.config)?;
     check_modes(&request.host_config, host)?;
+    if request
+        .host_config
+        .annotations
+        .iter()
+        .flatten()
+        .any(|(name, _)| name.is_empty())
+    {
+        let text = "invalid Annotations: the empty string is not permitted as an annotation key";
+        return Err(invalid(text));
+    }
     super::openings::check(&request.config, &request.host_config)?;
     check_policies(&request.host_config, host)?;
     check_resources(&request.host_config)?;
@@ -172,12 +182,7 @@ fn check_security(host: &HostConfig) -> Result<(), Failure> {
                 .map_err(|bad| invalid(format!("invalid {flag}: unknown capability: \"{bad}\"")))?;
         }
     }
-    for option in host.security_opt.iter().flatten() {
-        match option.as_str() {
-            "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true" => {}
-            other => return unsupported(&format!("--security-opt {other}")),
-        }
-    }
+    super::security::read(host.security_opt.as_ref())?;
     let options = [
         ("--privileged", host.privileged),
         ("--gpus", some(host.device_requests.as_ref())),

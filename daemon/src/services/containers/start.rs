@@ -246,7 +246,7 @@ fn jail_spec(
             "none" => 0,
             _ => u64::try_from(host.shm_size).unwrap_or_default(),
         },
-        sysctls: limits::sysctls(host)?,
+        sysctls: limits::sysctls(container, deps.host_os())?,
         openings,
     })
 }

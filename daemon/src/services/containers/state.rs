@@ -446,7 +446,8 @@ impl Container {
         self.exits += 1;
         self.health = health::stopped(self.health.take());
         self.phase = Phase::Exited;
-        if let Some(wait) = restart_after {
+        // Whoever said that it is to end may have said so after its policy was asked.
+        if let Some(wait) = restart_after.filter(|_| !self.is_ending) {
             self.phase = Phase::Restarting;
             self.restart_count += 1;
             self.restart_wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

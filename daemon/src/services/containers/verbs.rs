@@ -10,7 +10,7 @@ use super::state::{Container, Event, MountPlan, Starter};
 use super::{connect, create, endpoint, finish, logging, remove, restart, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
-use crate::kernel::limits::FIRST_OUTPUT_WITHIN;
+use crate::kernel::limits::{FIRST_OUTPUT_WITHIN, HEAD_START};
 use crate::services::images::Images;
 use crate::services::networks::Networks;
 use crate::services::processes::logs::{LogPlan, LogWriter};
@@ -224,7 +224,19 @@ impl Containers {
     pub async fn start(&self, by: &Principal, text: &str) -> Result<(), Failure> {
         let found = self.find(by, text).await?;
         let (deps, by) = (Arc::clone(&self.0), by.clone());
-        to_the_end(async move { start::start(&deps, &by, &found, Starter::Hand).await }).await
+        let id = found.container.id.clone();
+        to_the_end(async move { start::start(&deps, &by, &found, Starter::Hand).await }).await?;
+        self.head_start(&id).await;
+        Ok(())
+    }
+
+    /// Gives a program that was started a moment to begin, before whoever started it connects to it or signals it; ends with it.
+    async fn head_start(&self, id: &str) {
+        if let Ok(Some(mut view)) = self.0.table.ask(Watch { id: id.to_owned() }).await {
+            let ended = view.wait_for(|now| now.over.is_some() || !now.is_running());
+            // Where it goes on, that is what was wished.
+            let _ = tokio::time::timeout(HEAD_START, ended).await;
+        }
     }
 
     /// Stops a container: its stop signal, then SIGKILL.

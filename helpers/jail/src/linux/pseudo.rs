@@ -40,6 +40,14 @@ const LINKS: [(&str, &str); 6] = [
 /// Where memory that processes share is found.
 const SHARED_MEMORY: &str = "/dev/shm";
 
+/// Where control groups are found.
+const GROUPS_PLACE: &str = "/sys/fs/cgroup";
+
+/// The controllers of version 1 that jails have groups of.
+const GROUPS: [&str; 8] = [
+    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids",
+];
+
 /// What a container must not see: Docker's list (28.5).
 const MASKED: [&str; 12] = [
     "/proc/asound",
@@ -86,8 +94,39 @@ pub(super) fn mount_all(spec: &JailSpec, outer: &[PathBuf], memory: Option<&Owne
     }
     if !taken("/sys") {
         mount_at("sysfs", "/sys", QUIET | MountFlags::RDONLY, "")?;
+        mount_groups()?;
     }
     carried.iter().try_for_each(Carried::place)
+}
+
+/// Shows the container its own control groups, as programs look there for their limits. Which they are the namespace decides.
+fn mount_groups() -> Answer<()> {
+    let table = std::fs::read_to_string("/proc/self/cgroup")
+        .map_err(|e| HelperError::system("control groups", &e))?;
+    let shown = v1_groups(&table);
+    match statat(CWD, GROUPS_PLACE, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(failed(GROUPS_PLACE)(errno)),
+        Ok(_) => {}
+    }
+    let flags = QUIET | MountFlags::RDONLY;
+    if shown.is_empty() {
+        return mount_at("cgroup2", GROUPS_PLACE, flags, "");
+    }
+    mount_at("tmpfs", GROUPS_PLACE, QUIET, "mode=755")?;
+    for names in shown {
+        mount_at("cgroup", &format!("{GROUPS_PLACE}/{names}"), flags, names)?;
+    }
+    let flags = flags | MountFlags::BIND;
+    mount_remount(GROUPS_PLACE, flags, c"").map_err(failed(GROUPS_PLACE))
+}
+
+/// The controllers of each hierarchy of version 1 in a process's table (cgroups(7), "/proc/pid/cgroup") in which jails have
+/// groups; in any other one the namespace would show the host's.
+fn v1_groups(table: &str) -> Vec<&str> {
+    let lines = table.lines().filter_map(|line| line.split(':').nth(1));
+    let is_ours = |names: &&str| !names.is_empty() && names.split(',').all(|name| GROUPS.contains(&name));
+    lines.filter(is_ours).collect()
 }
 
 fn mount_dev(spec: &JailSpec, taken: &impl Fn(&str) -> bool, memory: Option<&OwnedFd>) -> Answer<()> {
@@ -305,4 +344,16 @@ fn is_directory(mode: RawMode) -> bool {
 fn failed(what: &str) -> impl Fn(Errno) -> HelperError + use<> {
     let what = format!("set up {what}");
     move |errno| HelperError::system(&what, &errno.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hierarchies_in_which_jails_have_groups_are_shown() {
+        let table = "9:name=systemd:/\n8:pids:/\n4:cpu,cpuacct:/x\n3:net_cls:/\n0::/\n";
+        assert_eq!(v1_groups(table), ["pids", "cpu,cpuacct"]);
+        assert!(v1_groups("0::/\n").is_empty());
+    }
 }

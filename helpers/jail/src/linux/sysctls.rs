@@ -33,6 +33,7 @@ pub(super) fn judge(spec: &JailSpec) -> Answer<()> {
         }
         let is_ipc = IPC.contains(&name) || name.starts_with("fs.mqueue.");
         let own = (is_ipc && spec.openings.ipc == Space::Own)
+            || (name == "kernel.domainname" && !spec.openings.shares_host_name)
             || (name.starts_with("net.") && spec.network == Network::Own);
         if !own {
             return Err(HelperError::new(
@@ -85,6 +86,7 @@ mod tests {
         assert_eq!(judge(&shares).map_err(|e| e.code), Err(ErrorCode::Refused));
         assert_eq!(judged("net.ipv4.ip_forward", Network::Own), Ok(()));
         assert_eq!(judged("kernel.msgmax", Network::Host), Ok(()));
+        assert_eq!(judged("kernel.domainname", Network::Host), Ok(()));
         assert_eq!(
             judged("net.ipv4.ip_forward", Network::Host),
             Err(ErrorCode::Refused)
