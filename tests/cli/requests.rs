@@ -133,7 +133,23 @@ fn values_are_shown_as_they_are_taken() {
         docker.ok("inspect -f '{{.HostConfig.Links}}' rq-linked"),
         "[/rq-target:/rq-linked/db]"
     );
-    docker.ok("rm -f rq-target rq-linked");
+    docker.ok("start rq-linked");
+    let running = "run -d --name rq-linked2 --link rq-target:db base sleep 600";
+    docker.ok(running);
+    assert!(
+        docker
+            .ok("exec rq-linked2 env")
+            .contains("DB_NAME=/rq-linked2/db")
+    );
+    docker.ok("rm -f rq-target rq-linked rq-linked2");
+    // A file is hidden by mounting nothing over it; no other device is shown.
+    assert_eq!(
+        docker.ok("run --rm -v /dev/null:/etc/group base sh -c 'wc -c < /etc/group; echo x > /etc/group'"),
+        "0"
+    );
+    let refused = docker.fails(125, "run --rm -v /dev/zero:/x base true");
+    assert!(refused.contains("bind mounts show no devices"), "{refused}");
+    assert_eq!(docker.ok("run --rm -e HOME= base sh -c 'echo $HOME'"), "/root");
     let domain = docker.ok("run --rm --domainname example.test base cat /proc/sys/kernel/domainname");
     assert_eq!(domain, "example.test");
     let open = "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt no-new-privileges";
@@ -211,4 +227,80 @@ fn a_container_that_is_killed_while_its_policy_decides_is_not_started_again() {
     eventually("they are gone", || {
         docker.ok("ps -aq --filter name=rq-again").is_empty()
     });
+}
+
+#[test]
+fn lists_and_options_that_do_not_go_together_are_dockerds() {
+    let docker = docker!();
+    docker.ok("run -d --name rl-first base sleep 600");
+    docker.ok("run --name rl-second base true");
+    let listed = |options: &str| {
+        docker.ok(&format!(
+            "ps {options} --format '{{{{.Names}}}}' --filter name=rl-"
+        ))
+    };
+    assert_eq!(listed("--filter since=rl-first"), "");
+    assert_eq!(listed("-a --filter since=rl-first"), "rl-second");
+    docker.ok("commit rl-second rq-child");
+    docker.ok("run -d --name rl-third rq-child sleep 600");
+    assert_eq!(listed("--filter ancestor=base"), "rl-third\nrl-first");
+    assert_eq!(listed("--filter ancestor=rq-child"), "rl-third");
+    docker.ok("rm -f rl-first rl-second rl-third");
+    docker.ok("rmi rq-child");
+    for (line, words) in [
+        (
+            "--network host --link x:y",
+            "host type networking can't be used with links",
+        ),
+        (
+            "--network container",
+            "invalid container format container:<name|id>",
+        ),
+    ] {
+        let refused = docker.fails(125, &format!("run --rm {line} base true"));
+        assert!(refused.contains(words), "{line}: {refused}");
+    }
+    let body = json!({"Image": "base", "Cmd": ["true"], "MacAddress": "92:d0:c6:0a:29:33", "HostConfig": {"NetworkMode": "host"}});
+    let refused = post(&docker, "/containers/create", &body);
+    assert_eq!(
+        refused.message(),
+        "conflicting options: mac-address and the network mode"
+    );
+    let blank = http::request(docker.socket(), "DELETE /images/%20", &[], b"");
+    assert_eq!(blank.message(), "image name cannot be blank");
+    // An exec that could not begin may be tried again.
+    docker.ok("run -d --name rq-paused base sleep 600");
+    let now = || {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64()
+    };
+    let since = now();
+    let exec = post(&docker, "/containers/rq-paused/exec", &json!({"Cmd": ["true"]})).json()["Id"].clone();
+    let start = || {
+        post(
+            &docker,
+            &format!("/exec/{}/start", exec.as_str().unwrap()),
+            &json!({"Detach": true}),
+        )
+        .status
+    };
+    docker.ok("pause rq-paused");
+    assert_eq!(start(), 409);
+    docker.ok("unpause rq-paused");
+    assert_eq!(start(), 200);
+    let resized = post(&docker, "/containers/rq-paused/resize?h=40&w=50", &json!({}));
+    assert_eq!(resized.status, 200);
+    let (code, tar, _) = docker.bytes("cp rq-paused:/etc/group -", b"");
+    assert_eq!(code, 0);
+    assert_eq!(docker.bytes("cp - rq-paused:/tmp", &tar).0, 0);
+    let told = docker.ok(&format!(
+        "events --since {since} --until {} --filter container=rq-paused --format '{{{{.Action}}}} {{{{.Actor.Attributes.height}}}}'",
+        now()
+    ));
+    for words in ["resize 40", "archive-path", "extract-to-dir"] {
+        assert!(told.contains(words), "no {words}: {told}");
+    }
+    docker.ok("rm -f rq-paused");
 }

@@ -24,6 +24,7 @@ use docker_api::error;
 use docker_api::version::ApiVersion;
 use protocol::Principal;
 use protocol::handshake::HostOs;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -134,10 +135,16 @@ async fn list(
         .number("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|l| *l > 0);
+    let filters = params.filters()?;
+    let mut ancestors = BTreeSet::new();
+    for name in filters.values("ancestor") {
+        ancestors.extend(state.images.with_descendants(name).await?);
+    }
     let query = Query {
         all: params.flag("all"),
         limit,
-        filters: params.filters()?,
+        filters,
+        ancestors,
     };
     let everyone = state.containers.all(&by).await?;
     let chosen = select(everyone.clone(), &query)?;
@@ -455,5 +462,6 @@ async fn resize(
     let hub = state.containers.hub(&container.id).await?;
     hub.resize(rows, columns)
         .map_err(|error| ApiError::internal(error.to_string()))?;
+    state.containers.resized(&container, rows, columns);
     Ok(empty(StatusCode::OK))
 }

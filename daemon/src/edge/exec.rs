@@ -54,6 +54,7 @@ async fn start(
     let how: ExecStartRequest = json_body(for_body).await?;
     let request = Request::from_parts(parts, Body::empty());
     let exec = state.containers.exec(&by, &id).await?;
+    state.containers.exec_may_start(&by, &exec).await?;
     if how.detach {
         begin(&exec)?;
         state.containers.exec_start(&by, exec, how).await?;

@@ -195,6 +195,9 @@ async fn remove_nothing() -> ApiError {
 }
 
 async fn remove_named(state: &State, by: &Principal, name: &str, pairs: &[(String, String)]) -> Answer {
+    if name.trim().is_empty() {
+        return Err(remove_nothing().await);
+    }
     let pairs = Pairs(pairs);
     for text in pairs.all("platforms") {
         if let Some(wanted) = platform::of_json(text)? {

@@ -64,6 +64,8 @@ pub(crate) struct Source {
     pub(crate) depth: Depth,
     /// Whether later mounts of the host reach it.
     pub(crate) join: Option<Join>,
+    /// It is /dev/null.
+    pub(crate) is_null: bool,
 }
 
 /// Opens a path of the host, made where that is wished, if the rules allow what it leads to.
@@ -108,6 +110,15 @@ fn shown(fd: OwnedFd) -> Answer<Source> {
     match FileType::from_raw_mode(stat.st_mode) {
         // What `open_inside` was given cannot be a link unless it was put there meanwhile.
         FileType::Symlink => Err(failed(&path, Errno::LOOP)),
+        // It is how a file is hidden (`-v /dev/null:/app/.env`), and every container has it anyway.
+        FileType::CharacterDevice if host::is_null(&stat) => Ok(Source {
+            fd,
+            path,
+            kind: Kind::File,
+            depth: Depth::Whole,
+            join: None,
+            is_null: true,
+        }),
         FileType::CharacterDevice | FileType::BlockDevice => {
             let detail = format!("{} is a device; bind mounts show no devices", path.display());
             Err(HelperError::new(ErrorCode::Refused, detail))
@@ -118,6 +129,7 @@ fn shown(fd: OwnedFd) -> Answer<Source> {
             kind: Kind::of(&stat),
             depth: Depth::Whole,
             join: None,
+            is_null: false,
         }),
     }
 }

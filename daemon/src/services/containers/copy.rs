@@ -168,13 +168,14 @@ impl Tree {
         } else {
             asked
         };
-        Ok(self
-            .containers
-            .0
+        let deps = &self.containers.0;
+        let packing = deps
             .helpers
             .archive
             .pack(&self.by, self.at.clone(), from, name)
-            .await?)
+            .await?;
+        deps.tell(&self.container, "archive-path", &[]);
+        Ok(packing)
     }
 
     /// Extracts a tar stream into a directory.
@@ -217,7 +218,10 @@ impl Tree {
             .extract(&self.by, extract, from)
             .await
         {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.containers.0.tell(&self.container, "extract-to-dir", &[]);
+                Ok(())
+            }
             Err(TransportError::Helper(error)) if error.code == ErrorCode::BadContent => {
                 Err(Failure::System(error.detail.as_str().to_owned()))
             }

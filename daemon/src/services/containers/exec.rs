@@ -4,7 +4,7 @@ use super::judge::{Ask, judge};
 use super::roots::RootGuard;
 use super::state::Container;
 use super::verbs::{Containers, Deps, to_the_end};
-use super::{process, start, user};
+use super::{links, process, start, user};
 use crate::services::processes::messages::{AddExec, FindExec};
 use crate::services::processes::{Exec, ExecState, Run, Stdio};
 use crate::services::{Failure, naming};
@@ -54,6 +54,15 @@ impl Containers {
         };
         let found = self.0.processes.ask(find).await?;
         found.ok_or_else(|| Failure::NotFound(format!("No such exec instance: {id}")))
+    }
+
+    /// Whether an exec can be started now: one that cannot may be tried again.
+    ///
+    /// # Errors
+    /// `Conflict` where its container does not run or is paused.
+    pub async fn exec_may_start(&self, by: &Principal, exec: &Exec) -> Result<(), Failure> {
+        let container = self.find(by, &exec.container).await?.container;
+        judge(Ask::Exec, &container, &container.name)
     }
 
     /// Starts an exec. Whoever wants its output has attached to its hub before.
@@ -109,6 +118,11 @@ pub(super) async fn run_exec(
 ) -> Result<(), Failure> {
     judge(Ask::Exec, container, &container.name)?;
     let request = &exec.request;
+    let linked = links::resolve(deps, container).await.unwrap_or_default();
+    let linked = linked
+        .iter()
+        .flat_map(|linked| links::environment(container, linked));
+    let env: Vec<String> = linked.chain(request.env.iter().flatten().cloned()).collect();
     let root = deps.roots.acquire(by, container).await?;
     let account = account_of(deps, by, &root, container, request).await?;
     let asked = how
@@ -118,7 +132,7 @@ pub(super) async fn run_exec(
     let wanted = process::Wanted {
         role: Role::Further,
         argv: request.cmd.clone().unwrap_or_default(),
-        extra_env: request.env.as_deref().unwrap_or_default(),
+        extra_env: &env,
         cwd: &request.working_dir,
         terminal: request.tty.then(|| exec.hub.size().or(asked).unwrap_or((0, 0))),
     };

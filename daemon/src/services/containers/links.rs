@@ -75,6 +75,9 @@ pub fn names_by_links(container: &Container, others: &[Arc<Container>]) -> Vec<S
     names
 }
 
+/// dockerd's words for links from or to what shares the host's network.
+pub(super) const HOST_AND_LINKS: &str = "conflicting options: host type networking can't be used with links. This would result in undefined behavior";
+
 /// Finds what a new container is linked to.
 ///
 /// # Errors
@@ -83,9 +86,12 @@ pub(super) async fn check(deps: &Deps, tenant: &str, links: Option<&Vec<String>>
     for link in links.into_iter().flatten() {
         let (name, _) = parts(link);
         // Not 404, which clients take for a missing image.
-        target(deps, tenant, name)
-            .await
+        let target = target(deps, tenant, name).await;
+        let target = target
             .map_err(|failure| Failure::Invalid(format!("could not get container for {name}: {failure}")))?;
+        if target.host_config.network_mode == "host" {
+            return Err(Failure::Invalid(HOST_AND_LINKS.to_owned()));
+        }
     }
     Ok(())
 }
@@ -144,8 +150,8 @@ pub(super) async fn target(deps: &Deps, tenant: &str, name: &str) -> Result<Arc<
 /// A link's line in the hosts file.
 #[must_use]
 pub(super) fn hosts_line(linked: &Linked) -> String {
-    let id = linked.target.id.get(..12).unwrap_or(&linked.target.id);
-    let names = [linked.alias.as_str(), id, linked.target.name.as_str()];
+    let hostname = linked.target.config.hostname.as_str();
+    let names = [linked.alias.as_str(), hostname, linked.target.name.as_str()];
     let names: Vec<&str> = names
         .into_iter()
         .enumerate()

@@ -7,7 +7,7 @@ use crate::services::{Failure, clock};
 use docker_api::containers::{ContainerSummary, SummaryHostConfig, SummaryNetworkSettings};
 use docker_api::durations::ContainerStatus;
 use docker_api::filters::Filters;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct Query {
     pub limit: Option<usize>,
     /// Conditions.
     pub filters: Filters,
+    /// The ids of the images that the filter `ancestor` names, and of those built on them.
+    pub ancestors: BTreeSet<String>,
 }
 
 /// The containers that a query means, newest first.
@@ -61,18 +63,14 @@ pub fn select(containers: Vec<Arc<Container>>, query: &Query) -> Result<Vec<Arc<
     };
     let before = created(filters.values("before").next())?;
     let since = created(filters.values("since").next())?;
-    // A limit, `status`, `exited`, `since` and `before` look at all containers, as in dockerd.
-    let all = query.all
-        || query.limit.is_some()
-        || ["status", "exited", "since", "before"]
-            .iter()
-            .any(|name| filters.contains(name));
+    // A limit and `status` look at all containers, as in dockerd.
+    let all = query.all || query.limit.is_some() || filters.contains("status");
     let mut chosen: Vec<Arc<Container>> = containers
         .iter()
         .filter(|container| all || container.is_running())
         .filter(|container| before.is_none_or(|limit| container.created_ns < limit))
         .filter(|container| since.is_none_or(|limit| container.created_ns > limit))
-        .filter(|container| matches(container, filters))
+        .filter(|container| matches(container, query))
         .cloned()
         .collect();
     chosen.sort_by_key(|container| std::cmp::Reverse(container.created_ns));
@@ -115,7 +113,8 @@ fn check(filters: &Filters) -> Result<(), String> {
     Ok(())
 }
 
-fn matches(container: &Container, filters: &Filters) -> bool {
+fn matches(container: &Container, query: &Query) -> bool {
+    let filters = &query.filters;
     let any =
         |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
     let empty = BTreeMap::new();
@@ -156,7 +155,8 @@ fn matches(container: &Container, filters: &Filters) -> bool {
                 format!("{name}:latest")
             }
         };
-        tagged(&container.config.image) == tagged(wanted)
+        query.ancestors.contains(&container.image_id)
+            || tagged(&container.config.image) == tagged(wanted)
             || container
                 .image_id
                 .trim_start_matches("sha256:")

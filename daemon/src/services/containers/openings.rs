@@ -45,6 +45,16 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
         parse_rule(rule)
             .ok_or_else(|| Failure::Invalid(format!("invalid device cgroup rule format: '{rule}'")))?;
     }
+    let has_mac = !config.mac_address.is_empty();
+    if host.network_mode == "host" && host.links.as_ref().is_some_and(|links| !links.is_empty()) {
+        return invalid(links::HOST_AND_LINKS);
+    }
+    if has_mac && (host.network_mode == "host" || host.network_mode.starts_with(CONTAINER)) {
+        return invalid("conflicting options: mac-address and the network mode");
+    }
+    if host.network_mode == "container" {
+        return invalid("invalid container format container:<name|id>");
+    }
     let Some(other) = host.network_mode.strip_prefix(CONTAINER) else {
         return Ok(());
     };

@@ -181,6 +181,8 @@ fn environment(config: &ContainerConfig, account: &Account, extra: &[String], te
             all.push(entry.clone());
         }
     }
+    // An empty one is none to runc.
+    all.retain(|entry| entry != "HOME=");
     if !all.iter().any(|entry| entry.starts_with("HOME=")) {
         all.push(format!("HOME={}", account.home));
     }

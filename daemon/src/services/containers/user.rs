@@ -62,6 +62,10 @@ fn resolve(passwd: &str, group: &str, wanted: &str, extra_groups: &[String]) -> 
             groups: Vec::new(),
             home: "/".to_owned(),
         },
+        (None, None) if user.parse::<i64>().is_ok() => {
+            let text = "uids and gids must be in range 0-2147483647";
+            return Err(Failure::System(text.to_owned()));
+        }
         (None, None) => {
             let text = format!("unable to find user {user}: no matching entries in passwd file");
             return Err(Failure::System(text));
@@ -161,6 +165,10 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_in_dockerds_words() {
+        for number in ["2147483648", "-1"] {
+            let told = account(number).unwrap_err();
+            assert_eq!(told, "uids and gids must be in range 0-2147483647");
+        }
         assert_eq!(
             account("no").unwrap_err(),
             "unable to find user no: no matching entries in passwd file"

@@ -442,6 +442,12 @@ impl Containers {
         self.0.tell(container, "attach", &[]);
     }
 
+    /// A client changed the size of a container's terminal.
+    pub fn resized(&self, container: &Container, rows: u16, columns: u16) {
+        let size = [("height", rows.to_string()), ("width", columns.to_string())];
+        self.0.tell(container, "resize", &size);
+    }
+
     /// The ids of a container's execs that have not ended.
     ///
     /// # Errors

@@ -137,6 +137,21 @@ impl Images {
         Ok(self.view().await?.images().cloned().collect())
     }
 
+    /// The ids of an image and of all that were built on it; none where there is no such image.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn with_descendants(&self, wanted: &str) -> Result<Vec<String>, Failure> {
+        let view = self.view().await?;
+        let mut ids: Vec<String> = view.find(wanted).iter().map(|image| image.id.clone()).collect();
+        let mut next = 0;
+        while let Some(id) = ids.get(next).cloned() {
+            ids.extend(view.children(&id).map(|child| child.id.clone()));
+            next += 1;
+        }
+        Ok(ids)
+    }
+
     /// Gives an image another name, which other images lose.
     ///
     /// # Errors

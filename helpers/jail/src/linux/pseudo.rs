@@ -239,7 +239,9 @@ fn make_device(device: &Device) -> Answer<()> {
 fn mount_at(kind: &str, place: &str, flags: MountFlags, options: &str) -> Answer<()> {
     make_directory(place)?;
     let options = CString::new(options).unwrap_or_default();
-    mount(kind, place, kind, flags, Some(options.as_c_str())).map_err(failed(place))
+    // What mount(8) shows as the source: Docker's names.
+    let source = if place == SHARED_MEMORY { "shm" } else { kind };
+    mount(source, place, kind, flags, Some(options.as_c_str())).map_err(failed(place))
 }
 
 /// A directory of the image, or a new one. An image's symbolic link is refused: what is masked below would not be.

@@ -137,6 +137,7 @@ impl Host {
             kind: Kind::Directory,
             depth: Depth::Whole,
             join: None,
+            is_null: false,
         })
     }
 
@@ -253,6 +254,11 @@ impl Host {
 pub(crate) fn judge_join() -> Answer<()> {
     let detail = "bind propagation: binds are private on this host";
     Err(HelperError::new(ErrorCode::Unsupported, detail))
+}
+
+/// Whether a character device can be a bind's source: nullfs shows none.
+pub(crate) fn is_null(_: &Stat) -> bool {
+    false
 }
 
 /// What the daemon is told of this host.

@@ -21,7 +21,8 @@ use protocol::names::{DatasetName, Label, MountName, Text};
 use protocol::policy::MountPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, mkdirat, openat, readlink, statx, unlinkat,
+    AtFlags, CWD, Mode, OFlags, Stat, StatxAttributes, StatxFlags, makedev, mkdirat, openat, readlink, statx,
+    unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -137,6 +138,7 @@ impl Host {
             kind: Kind::Directory,
             depth: Depth::Whole,
             join: None,
+            is_null: false,
         })
     }
 
@@ -146,7 +148,7 @@ impl Host {
         // A container may make device nodes where it has CAP_MKNOD, and there is no other guard on opening
         // them.
         let attributes = Attributes {
-            nodev: true,
+            nodev: !source.is_null,
             read_only: access == Access::ReadOnly,
             ..Attributes::default()
         };
@@ -218,6 +220,11 @@ pub(crate) fn facts() -> Result<HostFacts> {
 /// Whether binds can be joined to the host's mounts at all: whether one can is seen when it is made.
 pub(crate) fn judge_join() -> Answer<()> {
     Ok(())
+}
+
+/// Whether a character device is /dev/null (Documentation/admin-guide/devices.txt), which can be a bind's source.
+pub(crate) fn is_null(stat: &Stat) -> bool {
+    stat.st_rdev == makedev(1, 3)
 }
 
 /// The path of what a descriptor holds, without symbolic links (proc_pid_fd(5)).
