@@ -83,7 +83,9 @@ pub(crate) fn judge_jail(_: &JailPolicy, spec: &JailSpec) -> Answer<()> {
     if spec.sysctls.as_slice().is_empty() && spec.openings == possible {
         Ok(())
     } else {
-        unsupported("a jail of FreeBSD has no kernel settings, others' processes or memory, host's name or devices")
+        unsupported(
+            "a jail of FreeBSD has no kernel settings, others' processes or memory, host's name or devices",
+        )
     }
 }
 
