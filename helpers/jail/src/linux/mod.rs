@@ -40,7 +40,7 @@ use protocol::{Answer, ErrorCode, HelperError};
 use records::{Record, Records};
 use rustix::process::Resource;
 use std::collections::BTreeSet;
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::os::fd::OwnedFd;
 
 pub mod sandbox {
@@ -279,9 +279,12 @@ impl Host {
         }
         if let Some(record) = self.records.read(jail).map_err(failed)? {
             watch::end(&record)?;
-            if !record.own_processes {
-                group.kill_all().map_err(failed)?;
-            }
+        }
+        // Those that share others' numbers, and who was on its way in when a hand was killed.
+        match group.kill_all() {
+            // No control groups here, and so nobody in one.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            other => other.map_err(failed)?,
         }
         group.remove().map_err(failed)?;
         self.records.forget(jail).map_err(failed)
