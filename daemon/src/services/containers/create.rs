@@ -122,11 +122,7 @@ fn assemble(
     if let Some(image) = image {
         merge(&mut config, &image.config.config);
     }
-    if let Some(clean) = mounts::clean(&config.working_dir) {
-        config.working_dir = clean;
-    }
-    // One empty word says that the image's is not wanted.
-    config.entrypoint = config.entrypoint.filter(|words| *words != [""]);
+    tidy(&mut config);
     if config.hostname.is_empty() {
         config.hostname = openings::hostname(&host_config, &id);
     }
@@ -134,11 +130,8 @@ fn assemble(
     if host_config.runtime.is_empty() {
         refuse::runtimes(host)[0].clone_into(&mut host_config.runtime);
     }
-    let command = [config.entrypoint.clone(), config.cmd.clone()]
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut command = command.fuse();
+    let command = [config.entrypoint.clone(), config.cmd.clone()];
+    let mut command = command.into_iter().flatten().flatten();
     let path = command
         .next()
         .ok_or_else(|| Failure::Invalid(error::NO_COMMAND.to_owned()))?;
@@ -175,6 +168,15 @@ fn assemble(
         oom_killed: false,
         health: None,
     })
+}
+
+/// Puts values as dockerd keeps them.
+fn tidy(config: &mut ContainerConfig) {
+    if let Some(clean) = mounts::clean(&config.working_dir) {
+        config.working_dir = clean;
+    }
+    // One empty word says that the image's is not wanted.
+    config.entrypoint = config.entrypoint.take().filter(|words| *words != [""]);
 }
 
 /// dockerd's rule for what comes from the image where the request says nothing.

@@ -61,6 +61,16 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
         tracing::error!(%error, container = id, "an exit code was not recorded");
     }
     tear_down(deps, by, &container).await;
+    // Before anybody is told that it is over: whoever stopped it finds none of its execs.
+    if let Err(error) = deps
+        .processes
+        .ask(DropExecs {
+            container: id.to_owned(),
+        })
+        .await
+    {
+        tracing::warn!(%error, container = id, "execs not forgotten");
+    }
     // What was wished meanwhile counts: whoever stops it says so before it ends.
     let wished = Arc::clone(&view.borrow());
     let restart_after = restart::after(&wished, exit_code, crate::services::clock::now_ns());
@@ -76,15 +86,6 @@ pub(super) async fn ended(deps: &Arc<Deps>, by: &Principal, id: &str, exit_code:
             return;
         }
     };
-    if let Err(error) = deps
-        .processes
-        .ask(DropExecs {
-            container: id.to_owned(),
-        })
-        .await
-    {
-        tracing::warn!(%error, container = id, "execs not forgotten");
-    }
     let ran_s = (container.finished_ns - container.started_ns) / 1_000_000_000;
     let extra = [
         ("exitCode", exit_code.to_string()),

@@ -45,6 +45,13 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), F
         parse_rule(rule)
             .ok_or_else(|| Failure::Invalid(format!("invalid device cgroup rule format: '{rule}'")))?;
     }
+    check_network(config, host)
+}
+
+/// What does not go together with the network that a container is on.
+fn check_network(config: &ContainerConfig, host: &HostConfig) -> Result<(), Failure> {
+    let invalid = |text: &str| Err(Failure::Invalid(text.to_owned()));
+    let has_hostname = !config.hostname.is_empty();
     let has_mac = !config.mac_address.is_empty();
     if host.network_mode == "host" && host.links.as_ref().is_some_and(|links| !links.is_empty()) {
         return invalid(links::HOST_AND_LINKS);

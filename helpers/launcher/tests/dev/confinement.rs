@@ -109,7 +109,7 @@ fn the_daemon_is_told_its_settings() {
     assert!(memory > 64 * 1024 * 1024, "{memory}");
     let expected = format!(
         "start --state-dir={base}/daemon --root-dir={base} --bridge-subnet=10.9.0.0/16 --memory-bytes={memory} \
-         --log=debug --report-os-type=linux"
+         --log=debug --report-os-type=linux --experimental"
     );
     assert_eq!(ground.journal()[0], expected);
 }
