@@ -200,9 +200,10 @@ mod tests {
     fn linked(alias: &str) -> Linked {
         let mut target = container(Phase::Running { pid: 1 });
         target.name = "store".to_owned();
-        target.config =
-            serde_json::from_str(r#"{"Env":["PATH=/bin","A=1"],"ExposedPorts":{"80/tcp":{},"53/udp":{}}}"#)
-                .unwrap();
+        target.config = serde_json::from_str(
+            r#"{"Hostname":"fred","Env":["PATH=/bin","A=1"],"ExposedPorts":{"80/tcp":{},"53/udp":{}}}"#,
+        )
+        .unwrap();
         Linked {
             target: Arc::new(target),
             alias: alias.to_owned(),
@@ -219,8 +220,8 @@ mod tests {
 
     #[test]
     fn a_link_is_a_line_of_hosts_and_some_variables() {
-        assert_eq!(hosts_line(&linked("db")), "172.17.0.7\tdb abababababab store");
-        assert_eq!(hosts_line(&linked("store")), "172.17.0.7\tstore abababababab");
+        assert_eq!(hosts_line(&linked("db")), "172.17.0.7\tdb fred store");
+        assert_eq!(hosts_line(&linked("store")), "172.17.0.7\tstore fred");
         let wanted = [
             "MY_DB_PORT=udp://172.17.0.7:53",
             "MY_DB_PORT_53_UDP=udp://172.17.0.7:53",

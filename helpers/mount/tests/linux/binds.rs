@@ -179,16 +179,22 @@ alone! {
         }
     }
 
-    fn devices_are_neither_bound_nor_opened_through_a_bind(ground) {
+    fn devices_are_neither_bound_nor_opened_through_a_bind_but_for_the_one_that_holds_nothing(ground) {
         ground.container("c-1");
-        let null = rustix::fs::makedev(1, 3);
         let mode = rustix::fs::Mode::from_raw_mode(0o666);
         let character = rustix::fs::FileType::CharacterDevice;
         fs::create_dir(ground.path("host/dev")).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, ground.path("host/dev/null"), character, mode, null).unwrap();
-        let answer = ground.bind("host/dev/null", "null", Access::ReadWrite);
+        for (name, minor) in [("null", 3), ("zero", 5)] {
+            let device = rustix::fs::makedev(1, minor);
+            let path = ground.path(&format!("host/dev/{name}"));
+            rustix::fs::mknodat(rustix::fs::CWD, path, character, mode, device).unwrap();
+        }
+        let answer = ground.bind("host/dev/zero", "zero", Access::ReadWrite);
         assert_eq!(code(answer), Some(ErrorCode::Refused));
+        ground.bind("host/dev/null", "hidden", Access::ReadOnly).unwrap();
+        assert_eq!(fs::read(ground.path("mnt/c-1/hidden")).unwrap(), b"");
         ground.bind("host/dev", "devices", Access::ReadWrite).unwrap();
+        assert!(fs::File::open(ground.path("mnt/c-1/devices/zero")).is_err());
         assert!(fs::File::open(ground.path("mnt/c-1/devices/null")).is_err());
     }
 
