@@ -147,6 +147,10 @@ impl Host {
         let from = source.path.to_str().ok_or_else(|| {
             HelperError::new(ErrorCode::BadContent, "the path of a bind source is not UTF-8")
         })?;
+        if source.is_null || source.join.is_some() {
+            // Both were refused when the source was opened; a copy that says less than was asked for is never made.
+            return judge_join();
+        }
         match source.depth {
             // What is mounted below is shown in neither case.
             Depth::Whole | Depth::Alone => {}
