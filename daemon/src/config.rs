@@ -37,6 +37,10 @@ pub struct Settings {
     /// Experimental features, of which there is one: `docker build --squash`.
     #[arg(long)]
     pub experimental: bool,
+    /// A tenant: its name, then its limits and members as `uid:1000 gid:1000 containers:20 ports:20000-20999`. May stand several
+    /// times; without any there is one tenant, and everybody is in it.
+    #[arg(long = "tenant")]
+    pub tenants: Vec<crate::tenants::Tenant>,
     /// Log filter, as in `info` or `cellblockd=debug`.
     #[arg(long, default_value = "info")]
     pub log: String,

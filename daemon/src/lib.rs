@@ -9,4 +9,5 @@ pub mod edge;
 pub mod kernel;
 pub mod services;
 pub mod store;
+pub mod tenants;
 pub mod transport;

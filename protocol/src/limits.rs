@@ -69,6 +69,9 @@ pub const CAPABILITIES_MAX: usize = 64;
 /// Bind source roots in the mount helper's policy: an administrator lists a handful.
 pub const POLICY_PATHS_MAX: usize = 64;
 
+/// Tenants of one installation: each has a bridge of its own, and dockerd's pools hold 31 networks.
+pub const TENANTS_MAX: usize = 24;
+
 /// Kernel settings (`--sysctl`) of one jail: people set a handful.
 pub const SYSCTLS_MAX: usize = 32;
 

@@ -3,7 +3,9 @@
 use super::State;
 use super::body::with_type;
 use super::error::ApiError;
+use crate::config::Settings;
 use crate::kernel::limits::{CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX};
+use crate::tenants;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -16,7 +18,6 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::Principal;
-use protocol::names::Label;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,6 +44,10 @@ const BODY_CHUNKS_AHEAD: usize = 4;
 /// one that sends on is cut off.
 const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What a peer in no tenant is told, whatever it asks.
+const NO_TENANT: &str =
+    "permission denied: you are in no tenant of this host; its administrator names who is in cellblock.toml";
+
 /// What every answer says of the server.
 #[derive(Debug)]
 struct Banner {
@@ -66,6 +71,7 @@ pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> 
         server,
         is_experimental,
     });
+    let settings = Arc::clone(&state.settings);
     let router = super::router(state);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -76,8 +82,12 @@ pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> 
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (router, banner) = (router.clone(), Arc::clone(&banner));
+                let principal = principal_of(&stream, &settings);
                 tokio::spawn(async move {
-                    connection(stream, router, banner).await;
+                    match principal {
+                        Ok(principal) => connection(stream, router, banner, principal).await,
+                        Err(error) => tracing::warn!(%error, "a client whose user is not known"),
+                    }
                     drop(place);
                 });
             }
@@ -89,11 +99,7 @@ pub async fn serve(listener: UnixListener, state: State) -> std::io::Result<()> 
     }
 }
 
-async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>) {
-    let principal = match principal_of(&stream) {
-        Ok(principal) => principal,
-        Err(error) => return tracing::warn!(%error, "a client whose user is not known"),
-    };
+async fn connection(stream: UnixStream, router: Router, banner: Arc<Banner>, principal: Option<Principal>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, banner, principal) = (router.clone(), Arc::clone(&banner), principal.clone());
         async move { Ok::<_, Infallible>(answer(request, router, &banner, principal).await) }
@@ -135,22 +141,24 @@ async fn hung_up(socket: std::io::Result<OwnedFd>) {
     }
 }
 
-/// The peer of the socket. With no tenants configured there is one.
-fn principal_of(stream: &UnixStream) -> std::io::Result<Principal> {
-    let uid = stream.peer_cred()?.uid();
-    let label = |text: String| Label::new(text).map_err(std::io::Error::other);
-    Ok(Principal {
-        tenant: label("default".to_owned())?,
-        subject: label(format!("uid:{uid}"))?,
-    })
+/// The peer of the socket; none where it is in no tenant.
+fn principal_of(stream: &UnixStream, settings: &Settings) -> std::io::Result<Option<Principal>> {
+    let peer = stream.peer_cred()?;
+    tenants::principal(&settings.tenants, peer.uid(), peer.gid()).map_err(std::io::Error::other)
 }
 
 async fn answer(
     request: Request<Incoming>,
     mut router: Router,
     banner: &Banner,
-    principal: Principal,
+    principal: Option<Principal>,
 ) -> Response {
+    let Some(principal) = principal else {
+        return decorate(
+            ApiError::new(StatusCode::FORBIDDEN, NO_TENANT).into_response(),
+            banner,
+        );
+    };
     let (mut parts, body) = request.into_parts();
     let version = match strip_version(&mut parts.uri) {
         Ok(version) => version,

@@ -1,6 +1,6 @@
 //! Users and groups of the host by name.
 
-use nix::unistd::{Group, User};
+use nix::unistd::{Gid, Group, User};
 use std::io::{Error, ErrorKind, Result};
 
 /// Who a process runs as.
@@ -45,6 +45,31 @@ pub fn group(name: Option<&str>) -> Result<u32> {
     let Some(name) = name else { return Ok(0) };
     let found = Group::from_name(name)?.ok_or_else(|| not_found("group", name))?;
     Ok(found.gid.as_raw())
+}
+
+/// The number of a user.
+///
+/// # Errors
+/// `NotFound` for a user that is not there.
+pub fn uid(name: &str) -> Result<u32> {
+    let found = user(name)?.ok_or_else(|| not_found("user", name))?;
+    Ok(found.uid)
+}
+
+/// The users that a group lists; none where the host has no such group. Whose first group it is does not stand there.
+///
+/// # Errors
+/// What the system's look-up gives.
+pub fn listed(gid: u32) -> Result<Vec<u32>> {
+    let Some(group) = Group::from_gid(Gid::from_raw(gid))? else {
+        return Ok(Vec::new());
+    };
+    let mut uids = Vec::new();
+    for name in &group.mem {
+        // A list may name people who are gone.
+        uids.extend(user(name)?.map(|account| account.uid));
+    }
+    Ok(uids)
 }
 
 fn user(name: &str) -> Result<Option<Account>> {

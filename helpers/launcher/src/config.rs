@@ -5,6 +5,7 @@
 
 use crate::capabilities;
 use crate::host;
+use crate::tenants::{self, Tenant};
 use protocol::limits::POLICY_PATHS_MAX;
 use protocol::names::{Bounded, HostPath, Label, Text};
 use serde::Deserialize;
@@ -137,6 +138,8 @@ pub struct Config {
     pub log: String,
     /// Whether the end of the launcher is the end of the containers.
     pub stop_containers_on_exit: bool,
+    /// Who shares this host without seeing each other; none is plain Docker.
+    pub tenants: Vec<Tenant>,
 }
 
 /// The file as written.
@@ -164,6 +167,7 @@ struct Keys {
     experimental: Option<bool>,
     log: Option<String>,
     stop_containers_on_exit: Option<bool>,
+    tenant: Option<Vec<tenants::Table>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -283,6 +287,7 @@ fn fill_in(keys: Keys, mode: &Mode) -> Result<Config, ConfigError> {
         experimental: keys.experimental.unwrap_or(defaults.experimental),
         log: word("log", keys.log.unwrap_or_else(|| "info".to_owned()))?,
         stop_containers_on_exit: keys.stop_containers_on_exit.unwrap_or(true),
+        tenants: tenants::read(keys.tenant.unwrap_or_default())?,
     })
 }
 
@@ -561,7 +566,8 @@ mod tests {
             .split([' ', '{', ','])
             .filter_map(|word| word.strip_suffix(':'))
         {
-            assert!(sample.contains(&format!("{key} = ")), "{key}");
+            let is_stated = sample.contains(&format!("{key} = ")) || sample.contains(&format!("[[{key}]]"));
+            assert!(is_stated, "{key}");
         }
         assert_eq!(of(sample, &Mode::Service), defaults(&Mode::Service));
     }

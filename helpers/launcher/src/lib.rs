@@ -32,6 +32,7 @@ pub mod signals;
 pub mod socket;
 pub mod supervise;
 mod sys;
+pub mod tenants;
 
 #[cfg(target_os = "freebsd")]
 #[path = "freebsd/mod.rs"]

@@ -11,7 +11,7 @@ use crate::host;
 use crate::layout::{Layout, about};
 use crate::policies::Policies;
 use crate::socket::ApiSocket;
-use crate::sys;
+use crate::{sys, tenants};
 use command_fds::{CommandFdExt, FdMapping};
 use protocol::handshake::HelperKind;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -162,6 +162,10 @@ fn daemon_arguments(config: &Config, layout: &Layout) -> Result<Vec<OsString>> {
     arguments.extend(mirrors.map(|mirror| format!("--registry-mirror={mirror}")));
     let certs = config.registry_certs_dir.iter();
     arguments.extend(certs.map(|directory| format!("--registry-certs-dir={directory}")));
+    let members = tenants::members(&config.tenants)?;
+    let tenants = config.tenants.iter().zip(&members);
+    arguments
+        .extend(tenants.map(|(tenant, members)| format!("--tenant={}", tenants::words(tenant, members))));
     arguments.extend(
         config
             .report_os_type
