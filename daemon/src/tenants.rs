@@ -34,6 +34,9 @@ impl FromStr for Tenant {
         let mut words = text.split(' ');
         let bad = |word: &str| BadTenant(word.to_owned());
         let name = words.next().unwrap_or_default();
+        if name.is_empty() {
+            return Err(bad(text));
+        }
         let mut tenant = Tenant {
             name: Label::new(name).map_err(|_| bad(name))?,
             uids: BTreeSet::new(),

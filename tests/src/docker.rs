@@ -2,6 +2,7 @@
 
 use crate::{engine, skipped};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -26,6 +27,8 @@ macro_rules! docker {
 #[derive(Debug, Clone)]
 pub struct Docker {
     socket: PathBuf,
+    /// Who runs the command; none is who runs the test.
+    user: Option<u32>,
 }
 
 /// How a command ended and what it said.
@@ -62,6 +65,16 @@ impl Docker {
     pub fn new(socket: &Path) -> Docker {
         Docker {
             socket: socket.to_path_buf(),
+            user: None,
+        }
+    }
+
+    /// The same daemon, asked by the user with this number and the group with the same.
+    #[must_use]
+    pub fn run_by(&self, user: u32) -> Docker {
+        Docker {
+            socket: self.socket.clone(),
+            user: Some(user),
         }
     }
 
@@ -162,6 +175,9 @@ impl Docker {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         self.set_environment(&mut command);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user).current_dir("/");
+        }
         command
     }
 

@@ -18,6 +18,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The name of the base image in every engine of the tests.
 pub const BASE_IMAGE: &str = "base";
 
+/// What the name of a configuration ends with.
+const CONFIG: &str = "toml";
+
 /// Names the API socket of another daemon, to which the tests of the docker command are put instead: a real dockerd, to
 /// see whether they expect what it does.
 const ELSEWHERE: &str = "CELLBLOCK_TEST_SOCKET";
@@ -42,23 +45,34 @@ impl Engine {
     /// # Panics
     /// Where it does not start.
     pub fn start(name: &str) -> Result<Engine, String> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !geteuid().is_root() {
-            return Err("needs root".to_owned());
-        }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("cb-{name}-{}-{count}", std::process::id()));
+        Ok(Engine::start_in(&new_dir(name)?))
+    }
+
+    /// Starts one with a configuration other than the built-in one for development.
+    ///
+    /// # Errors
+    /// What the host lacks, as a sentence.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start_with(name: &str, config: &str) -> Result<Engine, String> {
+        let dir = new_dir(name)?;
+        fs::write(dir.with_extension(CONFIG), config).unwrap();
         Ok(Engine::start_in(&dir))
     }
 
-    /// Starts one in a folder that need not exist.
+    /// Starts one in a folder that need not exist. Its configuration is beside the folder, if it has one.
     fn start_in(dir: &Path) -> Engine {
         let log = dir.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let earlier = usize::try_from(file.metadata().unwrap().len()).unwrap();
-        let launcher = Command::new(programs::path("cellblock"))
-            .arg("dev")
-            .arg(dir)
+        let mut command = Command::new(programs::path("cellblock"));
+        command.arg("dev").arg(dir);
+        let config = dir.with_extension(CONFIG);
+        if config.exists() {
+            command.arg("--config").arg(config);
+        }
+        let launcher = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -155,6 +169,7 @@ impl Engine {
         }
         if offences.is_empty() {
             let _ = fs::remove_file(&self.log);
+            let _ = fs::remove_file(self.dir.with_extension(CONFIG));
         }
         offences
     }
@@ -229,6 +244,16 @@ impl Drop for Engine {
             eprintln!("{log}\n{}", offences.join("\n"));
         }
     }
+}
+
+/// A folder that is not there yet.
+fn new_dir(name: &str) -> Result<PathBuf, String> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    if !geteuid().is_root() {
+        return Err("needs root".to_owned());
+    }
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    Ok(std::env::temp_dir().join(format!("cb-{name}-{}-{count}", std::process::id())))
 }
 
 /// The engine that all tests of one program use, stopped and checked when the program ends.

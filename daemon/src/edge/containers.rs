@@ -116,7 +116,7 @@ async fn create(
     // An image that is not there is refused by its name.
     if version >= HAS_PLATFORM
         && let Some(wanted) = platform::of_words(params.text("platform"))?
-        && let Ok(image) = state.images.find(&body.config.image).await
+        && let Ok(image) = state.images.find(&by, &body.config.image).await
     {
         platform::check(&image, &body.config.image, &wanted)?;
     }
@@ -138,7 +138,7 @@ async fn list(
     let filters = params.filters()?;
     let mut ancestors = BTreeSet::new();
     for name in filters.values("ancestor") {
-        ancestors.extend(state.images.with_descendants(name).await?);
+        ancestors.extend(state.images.with_descendants(&by, name).await?);
     }
     let query = Query {
         all: params.flag("all"),
@@ -150,7 +150,7 @@ async fn list(
     let chosen = select(everyone.clone(), &query)?;
     let mut shown = Vec::with_capacity(chosen.len());
     for container in chosen {
-        let image = shown_image(&state, &container).await;
+        let image = shown_image(&state, &by, &container).await;
         let mut one = summary(&container, image);
         one.names.extend(names_by_links(&container, &everyone));
         if version < LISTS_ANNOTATIONS {
@@ -166,9 +166,9 @@ async fn list(
 }
 
 /// The image as the client named it, or its id where that name means another image by now.
-pub(super) async fn shown_image(state: &State, container: &Container) -> String {
+pub(super) async fn shown_image(state: &State, by: &Principal, container: &Container) -> String {
     let named = &container.config.image;
-    match state.images.find(named).await {
+    match state.images.find(by, named).await {
         Ok(image) if image.id == container.image_id => named.clone(),
         Ok(_) | Err(_) if container.image_id.is_empty() => named.clone(),
         Ok(_) | Err(_) => container.image_id.clone(),

@@ -4,15 +4,16 @@ use super::State;
 use super::body::{channel, with_type};
 use super::error::ApiError;
 use super::params::{Params, Read};
+use crate::kernel::bus::News;
 use axum::Router;
-use axum::extract::State as Shared;
+use axum::extract::{Extension, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use docker_api::events::EventMessage;
 use docker_api::filters::Filters;
-use std::sync::Arc;
+use protocol::Principal;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::broadcast::error::RecvError;
@@ -26,7 +27,11 @@ pub(super) fn routes() -> Router<State> {
     Router::new().route("/events", get(events))
 }
 
-async fn events(Shared(state): Shared<State>, params: Params) -> Result<Response, ApiError> {
+async fn events(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    params: Params,
+) -> Result<Response, ApiError> {
     let (since, until) = (params.moment("since")?, params.moment("until")?);
     if let (Some(from), Some(to)) = (since, until)
         && to < from
@@ -43,18 +48,20 @@ async fn events(Shared(state): Shared<State>, params: Params) -> Result<Response
     // Joined before the answer's head goes out: what happens after that is seen.
     let (kept, mut live) = bus.listen();
     tokio::spawn(async move {
-        let is_wanted = |event: &EventMessage| {
-            until.is_none_or(|until| event.time_nano <= nanoseconds(until)) && matches(event, &filters)
+        let is_wanted = |News { tenant, event }: &News| {
+            tenant == by.tenant.as_str()
+                && until.is_none_or(|until| event.time_nano <= nanoseconds(until))
+                && matches(event, &filters)
         };
         // What was before is asked for by either end.
         let from = since
             .or(until.map(|_| OffsetDateTime::UNIX_EPOCH))
             .map(nanoseconds);
-        for event in kept
+        for news in kept
             .iter()
-            .filter(|event| from.is_some_and(|from| event.time_nano >= from))
+            .filter(|news| from.is_some_and(|from| news.event.time_nano >= from))
         {
-            if is_wanted(event) && sender.send(line(event)).await.is_err() {
+            if is_wanted(news) && sender.send(line(&news.event)).await.is_err() {
                 return;
             }
         }
@@ -67,8 +74,8 @@ async fn events(Shared(state): Shared<State>, params: Params) -> Result<Response
         tokio::pin!(end);
         loop {
             tokio::select! {
-                event = live.recv() => match event {
-                    Ok(event) if is_wanted(&event) => if sender.send(line(&event)).await.is_err() { return },
+                news = live.recv() => match news {
+                    Ok(news) if is_wanted(&news) => if sender.send(line(&news.event)).await.is_err() { return },
                     Ok(_) => {}
                     // Too slow: the stream ends rather than leave a gap that nobody sees.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => return,
@@ -89,8 +96,8 @@ fn time_left(until: OffsetDateTime) -> Duration {
     Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default()
 }
 
-fn line(event: &Arc<EventMessage>) -> Bytes {
-    Bytes::from(serde_json::to_string(&**event).unwrap_or_default() + "\n")
+fn line(event: &EventMessage) -> Bytes {
+    Bytes::from(serde_json::to_string(event).unwrap_or_default() + "\n")
 }
 
 /// Whether the filters choose an event, by dockerd's rules: each key must fit, by any of its values.

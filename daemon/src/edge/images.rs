@@ -55,18 +55,19 @@ fn not_yet<T>(what: &str) -> Result<T, ApiError> {
 /// `/images/{name}/json`, `/images/{name}/history`, `/images/{name}/get`.
 async fn get_one(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
     Extension(version): Extension<ApiVersion>,
     Path(rest): Path<String>,
     params: Params,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Answer {
     match rest.rsplit_once('/') {
-        Some((name, "json")) => inspect(&state, version, name, &params).await,
+        Some((name, "json")) => inspect(&state, &by, version, name, &params).await,
         Some((name, "history")) => {
-            check_platform(&state, name, &params).await?;
-            Ok(json(StatusCode::OK, &state.images.history(name).await?))
+            check_platform(&state, &by, name, &params).await?;
+            Ok(json(StatusCode::OK, &state.images.history(&by, name).await?))
         }
-        Some((name, "get")) => save(&state, vec![name.to_owned()], &pairs).await,
+        Some((name, "get")) => save(&state, &by, vec![name.to_owned()], &pairs).await,
         Some(_) | None => Err(page_not_found().await),
     }
 }
@@ -74,6 +75,7 @@ async fn get_one(
 /// `/images/{name}/tag`, `/images/{name}/push`.
 async fn post_one(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
     Path(rest): Path<String>,
     params: Params,
     request: Request,
@@ -85,13 +87,13 @@ async fn post_one(
                 "refusing to create an ambiguous tag using digest algorithm as name",
             )),
             Some(target) => {
-                state.images.tag(name, &target).await?;
+                state.images.tag(&by, name, &target).await?;
                 Ok(empty(StatusCode::CREATED))
             }
             // dockerd does nothing, and says so.
             None => Ok(empty(StatusCode::OK)),
         },
-        Some((name, "push")) => push(&state, name, &params, &auth),
+        Some((name, "push")) => push(&state, &by, name, &params, &auth),
         Some(_) | None => Err(page_not_found().await),
     }
 }
@@ -122,7 +124,7 @@ async fn list(
         sharing,
         users,
     };
-    let mut shown = state.images.list(&wish).await?;
+    let mut shown = state.images.list(&by, &wish).await?;
     shown
         .iter_mut()
         .for_each(|summary| adapt_summary(summary, version));
@@ -139,9 +141,9 @@ fn adapt_summary(summary: &mut ImageSummary, version: ApiVersion) {
     }
 }
 
-async fn inspect(state: &State, version: ApiVersion, name: &str, params: &Params) -> Answer {
-    check_platform(state, name, params).await?;
-    let mut shown = state.images.inspect(name).await?;
+async fn inspect(state: &State, by: &Principal, version: ApiVersion, name: &str, params: &Params) -> Answer {
+    check_platform(state, by, name, params).await?;
+    let mut shown = state.images.inspect(by, name).await?;
     shown.graph_driver.name = driver_name(state.os()).to_owned();
     adapt_inspect(&mut shown, version);
     Ok(json(StatusCode::OK, &shown))
@@ -165,11 +167,11 @@ fn adapt_inspect(shown: &mut ImageInspect, version: ApiVersion) {
 }
 
 /// dockerd's answer where a client asks for another platform than the image's.
-async fn check_platform(state: &State, name: &str, params: &Params) -> Result<(), ApiError> {
+async fn check_platform(state: &State, by: &Principal, name: &str, params: &Params) -> Result<(), ApiError> {
     let Some(wanted) = platform::of_json(params.text("platform"))? else {
         return Ok(());
     };
-    platform::check(&*state.images.find(name).await?, name, &wanted)
+    platform::check(&*state.images.find(by, name).await?, name, &wanted)
 }
 
 async fn remove(
@@ -201,7 +203,7 @@ async fn remove_named(state: &State, by: &Principal, name: &str, pairs: &[(Strin
     let pairs = Pairs(pairs);
     for text in pairs.all("platforms") {
         if let Some(wanted) = platform::of_json(text)? {
-            platform::check(&*state.images.find(name).await?, name, &wanted)?;
+            platform::check(&*state.images.find(by, name).await?, name, &wanted)?;
         }
     }
     let force = if pairs.flag("force") {
@@ -235,7 +237,7 @@ async fn prune(Shared(state): Shared<State>, Extension(by): Extension<Principal>
     Ok(json(StatusCode::OK, &report))
 }
 
-fn push(state: &State, name: &str, params: &Params, auth: &str) -> Answer {
+fn push(state: &State, by: &Principal, name: &str, params: &Params, auth: &str) -> Answer {
     let invalid = |bad: ReferenceError| ApiError::bad_request(bad.to_string());
     if !params.text("platform").is_empty() {
         return not_yet("pushing one platform of an image");
@@ -248,16 +250,20 @@ fn push(state: &State, name: &str, params: &Params, auth: &str) -> Answer {
     if name.digest().is_some() {
         return Err(ApiError::bad_request("cannot push a digest reference"));
     }
-    let told = state.images.push(name, auth);
+    let told = state.images.push(by, name, auth);
     Ok(with_type(StatusCode::OK, "application/json", lines(told)))
 }
 
-async fn save_several(Shared(state): Shared<State>, Query(pairs): Query<Vec<(String, String)>>) -> Answer {
+async fn save_several(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Principal>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Answer {
     let names = Pairs(&pairs).all("names").map(str::to_owned).collect();
-    save(&state, names, &pairs).await
+    save(&state, &by, names, &pairs).await
 }
 
-async fn save(state: &State, names: Vec<String>, pairs: &[(String, String)]) -> Answer {
+async fn save(state: &State, by: &Principal, names: Vec<String>, pairs: &[(String, String)]) -> Answer {
     let pairs = Pairs(pairs);
     if pairs.all("platform").count() > 1 {
         return Err(ApiError::bad_request(
@@ -266,10 +272,10 @@ async fn save(state: &State, names: Vec<String>, pairs: &[(String, String)]) -> 
     }
     if let Some(wanted) = platform::of_json(pairs.text("platform"))? {
         for name in &names {
-            platform::check(&*state.images.find(name).await?, name, &wanted)?;
+            platform::check(&*state.images.find(by, name).await?, name, &wanted)?;
         }
     }
-    let archive = state.images.save(&names).await?;
+    let archive = state.images.save(by, &names).await?;
     Ok(with_type(StatusCode::OK, "application/x-tar", fallible(archive)))
 }
 

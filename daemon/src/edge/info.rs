@@ -53,7 +53,7 @@ async fn info(
     };
     let all = i64::try_from(containers.len()).unwrap_or(i64::MAX);
     let (running, paused) = (count("running") + count("restarting"), count("paused"));
-    let images = state.images.all().await?.len();
+    let images = state.images.all(&by).await?.len();
     let shown = Info {
         id: state.installation.to_string(),
         containers: all,

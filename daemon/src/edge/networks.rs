@@ -57,7 +57,7 @@ async fn list(
         .map_err(bad)?;
     let networks = state.networks.all(&by);
     let is_dangling =
-        |network: &Network| network.tenant.is_some() && state.networks.members(network).is_empty();
+        |network: &Network| !network.is_predefined() && state.networks.members(&by, network).is_empty();
     let chosen = networks
         .iter()
         .filter(|network| matches(network, &filters))
@@ -69,7 +69,7 @@ async fn list(
 fn matches(network: &Network, filters: &Filters) -> bool {
     let any =
         |key: &str, fits: &dyn Fn(&str) -> bool| !filters.contains(key) || filters.values(key).any(fits);
-    let kind = if network.tenant.is_none() {
+    let kind = if network.is_predefined() {
         "builtin"
     } else {
         "custom"
@@ -95,7 +95,7 @@ async fn inspect(
         return Err(Failure::NotFound(format!("network {id} not found")).into());
     }
     let network = state.networks.find(&by, &id)?;
-    let members = state.networks.members(&network).into_iter();
+    let members = state.networks.members(&by, &network).into_iter();
     let containers = members
         .map(|(id, name, endpoint)| (id, endpoint_resource(&name, &endpoint)))
         .collect();
@@ -163,7 +163,7 @@ async fn prune(
     let mut deleted = Vec::new();
     for network in state.networks.all(&by) {
         let unwanted = filters.contains("label!") && filters.matches_pairs("label!", &network.labels);
-        let is_used = network.tenant.is_none() || !state.networks.members(&network).is_empty();
+        let is_used = network.is_predefined() || !state.networks.members(&by, &network).is_empty();
         if is_used
             || until.is_some_and(|until| i128::from(network.created_ns) > until)
             || unwanted
@@ -177,7 +177,9 @@ async fn prune(
         }
     }
     let reclaimed = BTreeMap::from([("reclaimed".to_owned(), "0".to_owned())]);
-    state.bus.publish("network", "prune", "", reclaimed);
+    state
+        .bus
+        .publish(by.tenant.as_str(), "network", "prune", "", reclaimed);
     let report = NetworksPruneReport {
         networks_deleted: Some(deleted).filter(|names| !names.is_empty()),
     };

@@ -52,7 +52,7 @@ async fn disk_usage(
     }
     let mut usage = DiskUsage::default();
     if asked.contains(&"image") {
-        usage.layers_size = i64::try_from(state.images.layers_bytes().await?).unwrap_or(i64::MAX);
+        usage.layers_size = i64::try_from(state.images.layers_bytes(&by).await?).unwrap_or(i64::MAX);
         usage.images = Some(images(&state, &by, version).await?);
     }
     if asked.contains(&"container") {
@@ -74,7 +74,7 @@ async fn images(state: &State, by: &Principal, version: ApiVersion) -> Result<Ve
         users: Some(super::images::users(state, by).await?),
         ..ListWish::default()
     };
-    let mut images = state.images.list(&wish).await?;
+    let mut images = state.images.list(by, &wish).await?;
     if version < NO_VIRTUAL_SIZE {
         for image in &mut images {
             image.virtual_size = image.size;
@@ -88,7 +88,7 @@ async fn containers(state: &State, by: &Principal) -> Result<Vec<ContainerSummar
     all.sort_by_key(|container| std::cmp::Reverse(container.created_ns));
     let mut shown = Vec::with_capacity(all.len());
     for container in all {
-        let image = super::containers::shown_image(state, &container).await;
+        let image = super::containers::shown_image(state, by, &container).await;
         let sizes = state.containers.sizes(by, &container).await;
         shown.push(ContainerSummary {
             size_rw: sizes.written_bytes,

@@ -7,7 +7,7 @@ mod supervisor;
 mod wiring;
 
 use crate::config::Settings;
-use crate::edge;
+use crate::{edge, tenants};
 use clap::Parser;
 use protocol::Principal;
 use protocol::names::{BadName, Label};
@@ -56,7 +56,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     empty_temporary(&settings.state_dir.join("tmp"))?;
     let kernel = wiring::wire(settings, &supervisor).await?;
     reconcile::reconcile(&kernel, supervisor.kept).await;
-    kernel.containers.start_by_policy(&kernel.by).await;
+    kernel.containers.start_by_policy().await;
     let state = kernel.edge_state();
     let serving = tokio::spawn(edge::serve(listener, state));
     // Who cannot make a dataset is not ready; the launcher tries again, and gives up where this is its first daemon.
@@ -112,8 +112,16 @@ pub(crate) enum StartError {
 /// # Errors
 /// Never: both words are good labels; the type asks.
 pub(crate) fn housekeeping() -> Result<Principal, BadName> {
+    housekeeping_of(tenants::DEFAULT)
+}
+
+/// The principal of the daemon's own work on what a tenant has: helpers judge it by that tenant's limits.
+///
+/// # Errors
+/// Never for a tenant that something was stored of; the type asks.
+pub(crate) fn housekeeping_of(tenant: &str) -> Result<Principal, BadName> {
     Ok(Principal {
-        tenant: Label::new("default")?,
+        tenant: Label::new(tenant)?,
         subject: Label::new("daemon")?,
     })
 }

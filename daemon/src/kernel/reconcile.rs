@@ -1,6 +1,7 @@
 //! At start, wishes (the store) are compared with facts (what the helpers list), and whatever an earlier daemon left half-done
 //! is finished or undone. At the end, everything is stopped.
 
+use super::housekeeping_of;
 use super::supervisor::Kept;
 use super::wiring::Kernel;
 use crate::services::containers::{Container, Phase, StopHow, StopWhy};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 /// Makes facts and wishes agree. Errors are logged: one broken container must not keep the others down.
 pub(super) async fn reconcile(kernel: &Kernel, mut kept: Kept) {
-    let containers = match kernel.containers.all(&kernel.by).await {
+    let containers = match kernel.containers.everyones().await {
         Ok(containers) => containers,
         Err(error) => return tracing::error!(%error, "containers are not known"),
     };
@@ -44,27 +45,28 @@ async fn settle(
     container: &Arc<Container>,
     descriptors: Option<Vec<std::os::fd::OwnedFd>>,
 ) -> bool {
+    let by = match housekeeping_of(&container.tenant) {
+        Ok(by) => by,
+        Err(error) => {
+            tracing::error!(%error, container = container.id, "a tenant that cannot be");
+            return false;
+        }
+    };
     match (container.phase, descriptors) {
         (Phase::Running { pid } | Phase::Paused { pid }, Some(descriptors)) => {
-            match kernel
-                .containers
-                .adopt(&kernel.by, container, pid, descriptors)
-                .await
-            {
+            match kernel.containers.adopt(&by, container, pid, descriptors).await {
                 Ok(()) => return true,
                 Err(error) => {
                     tracing::error!(%error, container = container.id, "not adopted");
-                    kernel.containers.lost(&kernel.by, container).await;
+                    kernel.containers.lost(&by, container).await;
                 }
             }
         }
-        (Phase::Running { .. } | Phase::Paused { .. }, None) => {
-            kernel.containers.lost(&kernel.by, container).await
-        }
+        (Phase::Running { .. } | Phase::Paused { .. }, None) => kernel.containers.lost(&by, container).await,
         (Phase::Removing, _) => {
             report(
                 "a removal",
-                kernel.containers.finish_removal(&kernel.by, container).await,
+                kernel.containers.finish_removal(&by, container).await,
             );
         }
         (Phase::Created | Phase::Restarting | Phase::Exited | Phase::Dead, _) => {}
@@ -179,10 +181,13 @@ fn at_shutdown() -> StopHow {
 
 /// Stops every container, then takes the networks away.
 pub(super) async fn stop_everything(kernel: &Kernel) {
-    let containers = kernel.containers.all(&kernel.by).await.unwrap_or_default();
+    let containers = kernel.containers.everyones().await.unwrap_or_default();
     let mut stopping = tokio::task::JoinSet::new();
     for container in containers.into_iter().filter(|container| container.is_running()) {
-        let (containers, by) = (kernel.containers.clone(), kernel.by.clone());
+        let Ok(by) = housekeeping_of(&container.tenant) else {
+            continue;
+        };
+        let containers = kernel.containers.clone();
         stopping.spawn(async move {
             match containers.stop(&by, &container.id, at_shutdown()).await {
                 Ok(()) | Err(Failure::NotModified) => {}
@@ -195,7 +200,7 @@ pub(super) async fn stop_everything(kernel: &Kernel) {
         });
     }
     while stopping.join_next().await.is_some() {}
-    kernel.networks.tear_down(&kernel.by).await;
+    kernel.networks.tear_down().await;
     tracing::info!("stopped");
 }
 

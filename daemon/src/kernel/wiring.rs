@@ -62,7 +62,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         helpers.clone(),
         bus.clone(),
         installation.clone(),
-        settings.bridge_subnet,
+        &settings,
     )
     .await?;
     let volumes = Volumes::start(store.clone(), helpers.clone(), bus.clone(), &settings.root_dir).await?;

@@ -130,6 +130,7 @@ mod tests {
             parent: parent.map(|parent| parent.id.clone()),
             size_bytes: 0,
             tagged_at_ns: 0,
+            tenant: crate::tenants::DEFAULT.to_owned(),
         })
     }
 

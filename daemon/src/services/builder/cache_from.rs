@@ -6,6 +6,7 @@
 use super::cache::Step;
 use crate::services::images::{Image, Images, chain};
 use docker_api::image_config::{ConfigHistory, ImageConfigFile};
+use protocol::Principal;
 use std::sync::Arc;
 
 /// Images that may have done steps of a stage.
@@ -36,13 +37,13 @@ pub(super) enum Reuse {
 
 impl Sources {
     /// Those that the request names. One that is not here is passed over, as with dockerd.
-    pub(super) async fn of(images: &Images, names: &[String]) -> Self {
+    pub(super) async fn of(images: &Images, by: &Principal, names: &[String]) -> Self {
         if names.is_empty() {
             return Sources::All;
         }
         let mut found = Vec::new();
         for name in names {
-            match images.find(name).await {
+            match images.find(by, name).await {
                 Ok(image) => found.push(image),
                 Err(error) => tracing::info!(%error, name, "an image for the cache was passed over"),
             }
@@ -50,7 +51,7 @@ impl Sources {
         Sources::Named(found)
     }
 
-    /// What stands for a step; `images` are all of this host.
+    /// What stands for a step; `images` are all that the tenant sees.
     pub(super) fn reuse(&mut self, step: &Step, images: &[Arc<Image>]) -> Option<Reuse> {
         let local = step.done(images);
         let Sources::Named(sources) = self else {

@@ -35,7 +35,7 @@ pub(super) async fn image(
     when: When,
     registries: &str,
 ) -> Result<Arc<Image>, BuildError> {
-    let here = deps.images.find(wanted).await;
+    let here = deps.images.find(by, wanted).await;
     let is_id = is_identifier(wanted.strip_prefix("sha256:").unwrap_or(wanted));
     let name = Reference::parse(wanted).ok().filter(|_| !is_id);
     let is_wanted = match &here {
@@ -60,7 +60,7 @@ pub(super) async fn image(
         }
         output.pulled(line).await?;
     }
-    Ok(deps.images.find(&name.familiar()).await?)
+    Ok(deps.images.find(by, &name.familiar()).await?)
 }
 
 fn has_name(image: &Image, name: &Reference) -> bool {

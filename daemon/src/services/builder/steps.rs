@@ -91,7 +91,7 @@ async fn begin(
         arguments: Arguments::new(query.build_args.clone()),
         stages: Vec::new(),
         containers: Vec::new(),
-        sources: Sources::of(&deps.images, &query.cache_from).await,
+        sources: Sources::of(&deps.images, by, &query.cache_from).await,
         step: 0,
         steps,
     };
@@ -372,16 +372,16 @@ impl Build<'_> {
         }
         let images = &self.deps.images;
         let mut sources = std::mem::take(&mut current.sources);
-        let found = sources.reuse(&step(current, created_by), &images.all().await?);
+        let found = sources.reuse(&step(current, created_by), &images.all(self.by).await?);
         current.sources = sources;
         let below = current.image.as_deref();
         let image = match found {
             Some(Reuse::Whole(image)) => image,
             Some(Reuse::Last(image)) => match below {
-                Some(below) => images.adopt(&image.id, &below.id).await?,
+                Some(below) => images.adopt(self.by, &image.id, &below.id).await?,
                 None => image,
             },
-            Some(Reuse::Part { file, chain }) => images.create(*file, &chain, below, &[]).await?,
+            Some(Reuse::Part { file, chain }) => images.create(self.by, *file, &chain, below, &[]).await?,
             None => {
                 current.is_cache_over = true;
                 return Ok(false);
@@ -436,7 +436,7 @@ impl Build<'_> {
         let image = self
             .deps
             .images
-            .create(file, &chain, current.image.as_deref(), &[])
+            .create(self.by, file, &chain, current.image.as_deref(), &[])
             .await?;
         current.image = Some(image);
         Ok(())
@@ -531,7 +531,7 @@ impl Build<'_> {
             .text(&format!("Successfully built {}\n", short(&image.id)))
             .await?;
         for name in names {
-            self.deps.images.tag(&image.id, name).await?;
+            self.deps.images.tag(self.by, &image.id, name).await?;
             self.output
                 .text(&format!("Successfully tagged {}\n", name.familiar()))
                 .await?;

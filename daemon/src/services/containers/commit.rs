@@ -51,7 +51,7 @@ impl Containers {
         let parent = if container.image_id.is_empty() {
             None
         } else {
-            let found = self.0.images.find(&container.image_id).await;
+            let found = self.0.images.find(by, &container.image_id).await;
             Some(found.map_err(|_| Failure::NotFound(no_such_image(&container.image_id)))?)
         };
         let config = config(&container, &commit)?;
@@ -100,7 +100,7 @@ impl Containers {
         let image = self
             .0
             .images
-            .create(file, &chain, parent.as_deref(), &names)
+            .create(by, file, &chain, parent.as_deref(), &names)
             .await?;
         // The image keeps the layer now.
         drop(added);

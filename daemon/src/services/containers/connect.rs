@@ -57,7 +57,7 @@ pub(super) async fn connect(
         endpoint::settle(deps, by, &container).await?;
     }
     deps.networks
-        .tell(network, "connect", &[("container", container.id.as_str())]);
+        .tell(by, network, "connect", &[("container", container.id.as_str())]);
     Ok(())
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn disconnect(
         endpoint::unlink(deps, by, &container, endpoint).await?;
     } else {
         deps.networks
-            .tell(network, "disconnect", &[("container", container.id.as_str())]);
+            .tell(by, network, "disconnect", &[("container", container.id.as_str())]);
     }
     let container = deps.change(&container.id, Event::Attached(attachments)).await?;
     if container.is_running() {

@@ -1,12 +1,13 @@
 //! `docker create`: judge the request, merge it with the image, clone the image's last layer.
 
-use super::messages::{Forget, Reserve};
+use super::messages::{All, Forget, Reserve};
 use super::state::{Container, Event, MountPlan, Phase};
 use super::verbs::Deps;
 use super::{attachment, limits, links, mounting, mounts, openings, ports, refuse};
 use crate::services::images::Image;
 use crate::services::{Failure, clock, naming};
 use crate::store::Kind;
+use crate::tenants;
 use docker_api::containers::{ContainerConfig, CreateRequest};
 use docker_api::error;
 use docker_api::image_config::ImageConfig;
@@ -47,10 +48,11 @@ pub(super) async fn create(
         return Err(Failure::Invalid(error::invalid_container_name(bad)));
     }
     refuse::check(&request, deps.host_os())?;
+    openings::may_open(by, &deps.settings.tenants, &request.host_config)?;
     limits::check(deps, &request.host_config)?;
     let image = match request.config.image.as_str() {
         "" => None,
-        wanted => Some(deps.images.find(wanted).await?),
+        wanted => Some(deps.images.find(by, wanted).await?),
     };
     let from = mounting::from_others(deps, by, &request.host_config).await?;
     if let Some(other) = openings::settle(deps, by.tenant.as_str(), &mut request.host_config).await? {
@@ -236,6 +238,23 @@ async fn reserve(
     mut container: Container,
     name: Option<String>,
 ) -> Result<Arc<Container>, Failure> {
+    // Under the lock, so that two at once do not both find the last place free.
+    let counting = deps.recording.lock().await;
+    let tenant = container.tenant.clone();
+    if let Some(most) = tenants::named(&deps.settings.tenants, &tenant).and_then(|known| known.containers_max)
+        && deps
+            .table
+            .ask(All {
+                tenant: Some(tenant.clone()),
+            })
+            .await?
+            .len()
+            >= most
+    {
+        return Err(Failure::Forbidden(format!(
+            "the tenant {tenant} has {most} containers, as many as it may have"
+        )));
+    }
     let mut tries = 0;
     let found = loop {
         container.name = name.clone().unwrap_or_else(|| made_up_name(tries));
@@ -247,6 +266,7 @@ async fn reserve(
             Err(_) => tries += 1,
         }
     };
+    drop(counting);
     if let Err(error) = deps.store.put(Kind::Container, &container.id, &container).await {
         deps.table.ask(Forget { id: container.id }).await?;
         return Err(error.into());

@@ -112,7 +112,7 @@ pub(super) async fn connect(
         configure(deps, by, container, Some(endpoint)).await?;
         if let Ok(network) = deps.networks.find(by, &endpoint.network_id) {
             deps.networks
-                .tell(&network, "connect", &[("container", container.id.as_str())]);
+                .tell(by, &network, "connect", &[("container", container.id.as_str())]);
         }
     }
     if is_bare {
@@ -288,8 +288,12 @@ pub(super) async fn unlink(
     }
     deps.networks.leave(&endpoint.network_id, &container.id);
     if let Ok(network) = network {
-        deps.networks
-            .tell(&network, "disconnect", &[("container", container.id.as_str())]);
+        deps.networks.tell(
+            by,
+            &network,
+            "disconnect",
+            &[("container", container.id.as_str())],
+        );
     }
     Ok(())
 }

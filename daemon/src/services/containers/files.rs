@@ -39,7 +39,7 @@ pub(super) async fn write(
     let linked = links::resolve(deps, container).await?;
     let resolver = resolver(container);
     let resolv_conf = resolv::text(&host_resolv_conf(), &container.host_config, resolver);
-    let host_gateway = deps.networks.host_gateway();
+    let host_gateway = deps.networks.host_gateway(&container.tenant);
     let files = [
         ("etc/hostname", format!("{}\n", container.config.hostname)),
         ("etc/hosts", hosts_text(container, host_gateway, &linked)),

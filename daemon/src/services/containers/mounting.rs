@@ -185,7 +185,7 @@ pub(super) async fn mount_all(
                 ("propagation", plan.propagation.clone()),
                 ("read/write", plan.writable.to_string()),
             ];
-            tell(deps, "mount", name, &attributes);
+            tell(deps, by, "mount", name, &attributes);
         }
     }
     Ok(())
@@ -222,7 +222,7 @@ pub(super) async fn leave_all(deps: &Deps, by: &Principal, container: &Container
                     ("container", container.id.clone()),
                     ("driver", crate::services::volumes::DRIVER.to_owned()),
                 ];
-                tell(deps, "unmount", name, &attributes);
+                tell(deps, by, "unmount", name, &attributes);
             }
             Ok(false) => {}
             Err(error) => done = Err(error),
@@ -231,12 +231,13 @@ pub(super) async fn leave_all(deps: &Deps, by: &Principal, container: &Container
     done
 }
 
-fn tell(deps: &Deps, action: &str, volume: &str, attributes: &[(&str, String)]) {
+fn tell(deps: &Deps, by: &Principal, action: &str, volume: &str, attributes: &[(&str, String)]) {
     let attributes = attributes
         .iter()
         .map(|(key, value)| ((*key).to_owned(), value.clone()))
         .collect();
-    deps.bus.publish("volume", action, volume, attributes);
+    deps.bus
+        .publish(by.tenant.as_str(), "volume", action, volume, attributes);
 }
 
 async fn request(

@@ -5,8 +5,10 @@ use super::links;
 use super::state::Container;
 use super::verbs::Deps;
 use crate::services::{Failure, naming};
+use crate::tenants::{self, Tenant};
 use docker_api::containers::ContainerConfig;
 use docker_api::host_config::{DeviceMapping, HostConfig};
+use protocol::Principal;
 use protocol::jail::{Device, DeviceRule, Openings, Space};
 use protocol::names::{Bounded, Text};
 use rustix::fs::{FileType, RawMode};
@@ -99,6 +101,39 @@ fn check_network(config: &ContainerConfig, host: &HostConfig) -> Result<(), Fail
     ];
     match conflicts.iter().find(|(is_so, _)| *is_so) {
         Some((_, text)) => invalid(text),
+        None => Ok(()),
+    }
+}
+
+/// Where there are several tenants, what is the host's is for the tenant `default` alone: from there every other one is reached.
+///
+/// # Errors
+/// `Forbidden`.
+pub(super) fn may_open(by: &Principal, tenants: &[Tenant], host: &HostConfig) -> Result<(), Failure> {
+    if tenants.is_empty() || by.tenant.as_str() == tenants::DEFAULT {
+        return Ok(());
+    }
+    let wished = [
+        ("--network host", host.network_mode == "host"),
+        ("--pid host", host.pid_mode == "host"),
+        ("--uts host", host.uts_mode == "host"),
+        ("--ipc host", host.ipc_mode == "host"),
+        (
+            "--device",
+            host.devices.as_ref().is_some_and(|list| !list.is_empty()),
+        ),
+        (
+            "--device-cgroup-rule",
+            host.device_cgroup_rules
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        ),
+    ];
+    match wished.iter().find(|(_, is_wished)| *is_wished) {
+        Some((option, _)) => Err(Failure::Forbidden(format!(
+            "the tenant {} may not share what is the host's: {option}",
+            by.tenant
+        ))),
         None => Ok(()),
     }
 }
@@ -388,6 +423,31 @@ mod tests {
         ] {
             assert_eq!(refusal(config, host), wanted, "{config} {host}");
         }
+    }
+
+    #[test]
+    fn what_is_the_hosts_is_the_default_tenants_where_there_are_several() {
+        let tenants = ["red uid:1000".parse().unwrap()];
+        let asked = |tenants: &[Tenant], uid: u32, host: &str| {
+            let by = tenants::principal(tenants, uid, uid).unwrap().unwrap();
+            may_open(&by, tenants, &serde_json::from_str(host).unwrap())
+                .map_err(|failure| failure.to_string())
+        };
+        for (host, option) in [
+            (r#"{"NetworkMode":"host"}"#, "--network host"),
+            (r#"{"PidMode":"host"}"#, "--pid host"),
+            (r#"{"UTSMode":"host"}"#, "--uts host"),
+            (r#"{"IpcMode":"host"}"#, "--ipc host"),
+            (r#"{"Devices":[{"PathOnHost":"/dev/fuse"}]}"#, "--device"),
+            (r#"{"DeviceCgroupRules":["c 1:1 r"]}"#, "--device-cgroup-rule"),
+        ] {
+            let said = format!("the tenant red may not share what is the host's: {option}");
+            assert_eq!(asked(&tenants, 1000, host), Err(said));
+            assert_eq!(asked(&tenants, 0, host), Ok(()));
+            assert_eq!(asked(&[], 1000, host), Ok(()));
+        }
+        let own = r#"{"NetworkMode":"container:x","PidMode":"container:x"}"#;
+        assert_eq!(asked(&tenants, 1000, own), Ok(()));
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl Containers {
             }
         }
         let attributes = BTreeMap::from([("reclaimed".to_owned(), pruned.reclaimed_bytes.to_string())]);
-        self.0.bus.publish("container", "prune", "", attributes);
+        self.0
+            .bus
+            .publish(by.tenant.as_str(), "container", "prune", "", attributes);
         Ok(pruned)
     }
 }

@@ -10,6 +10,7 @@ use super::state::{Container, Event, MountPlan, Starter};
 use super::{connect, create, endpoint, finish, logging, remove, restart, start, stop};
 use crate::config::Settings;
 use crate::kernel::bus::Bus;
+use crate::kernel::housekeeping_of;
 use crate::kernel::limits::{FIRST_OUTPUT_WITHIN, HEAD_START};
 use crate::services::images::Images;
 use crate::services::networks::Networks;
@@ -107,7 +108,8 @@ impl Deps {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),
         );
-        self.bus.publish("container", action, &container.id, attributes);
+        self.bus
+            .publish(&container.tenant, "container", action, &container.id, attributes);
     }
 
     /// Sends a signal to a container's first process.
@@ -201,6 +203,14 @@ impl Containers {
                 tenant: Some(by.tenant.as_str().to_owned()),
             })
             .await?)
+    }
+
+    /// Every container of every tenant: the daemon's own housekeeping, never an answer to a client.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn everyones(&self) -> Result<Vec<Arc<Container>>, Failure> {
+        Ok(self.0.table.ask(All { tenant: None }).await?)
     }
 
     /// Makes a container; gives its id and warnings.
@@ -536,14 +546,17 @@ impl Containers {
     }
 
     /// Everything that an earlier daemon left has been dealt with: starts what restart policies want started.
-    pub(crate) async fn start_by_policy(&self, by: &Principal) {
+    pub(crate) async fn start_by_policy(&self) {
         self.0.reconciled.send_replace(true);
-        let Ok(all) = self.0.table.ask(All { tenant: None }).await else {
+        let Ok(all) = self.everyones().await else {
             return;
         };
         let mut starting = tokio::task::JoinSet::new();
         for container in all.into_iter().filter(|container| restart::at_boot(container)) {
-            let (deps, by) = (Arc::clone(&self.0), by.clone());
+            let Ok(by) = housekeeping_of(&container.tenant) else {
+                continue;
+            };
+            let deps = Arc::clone(&self.0);
             starting.spawn(async move { restart::again(&deps, &by, &container.id, Starter::Boot).await });
         }
         while starting.join_next().await.is_some() {}

@@ -1,7 +1,8 @@
-//! The table of images and layers: a thin actor around [`State`].
+//! The table of images and layers: a thin actor around [`Tables`].
 
 use super::messages::{Apply, HoldLayer, LayerLock, LetGoLayer, PutLayer, TakeUnusedLayer, View};
-use super::state::{Layer, State};
+use super::state::Layer;
+use super::tables::Tables;
 use crate::kernel::limits::{ACTOR_DEADLINE, MAILBOX_MESSAGES_MAX};
 use actix::{Actor, Addr, Context, Handler, MailboxError, MessageResult};
 use std::collections::BTreeMap;
@@ -11,21 +12,21 @@ use tokio::sync::Mutex;
 /// The actor.
 pub(super) struct ImagesActor {
     /// Shared with readers; a change while somebody reads copies it.
-    state: Arc<State>,
+    state: Arc<Tables>,
     locks: BTreeMap<String, Arc<Mutex<()>>>,
 }
 
 impl ImagesActor {
     /// The table as it was stored.
     #[must_use]
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(state: Tables) -> Self {
         ImagesActor {
             state: Arc::new(state),
             locks: BTreeMap::new(),
         }
     }
 
-    fn state(&mut self) -> &mut State {
+    fn state(&mut self) -> &mut Tables {
         Arc::make_mut(&mut self.state)
     }
 }
@@ -114,7 +115,7 @@ pub(super) struct Table(Addr<ImagesActor>);
 impl Table {
     /// Starts the actor.
     #[must_use]
-    pub(super) fn start(state: State) -> Self {
+    pub(super) fn start(state: Tables) -> Self {
         Table(ImagesActor::new(state).start())
     }
 

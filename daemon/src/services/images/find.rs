@@ -68,7 +68,7 @@ mod tests {
         two.id = format!("sha256:abc{}", "0".repeat(61));
         let mut three = image('b', &[]);
         three.id = format!("sha256:abd{}", "0".repeat(61));
-        State::new(vec![one, two, three], Vec::new())
+        State::of(vec![one, two, three])
     }
 
     fn found(wanted: &str) -> Result<String, String> {

@@ -57,9 +57,9 @@ impl Images {
             ..ImageConfigFile::default()
         };
         let names: Vec<Reference> = import.name.into_iter().collect();
-        let image = self.create(config, &[layer.chain_id], None, &names).await?;
+        let image = self.create(by, config, &[layer.chain_id], None, &names).await?;
         drop(layer.hold);
-        self.tell(&image, "import", &image.id);
+        self.tell(by, &image, "import", &image.id);
         Ok(image.id.clone())
     }
 

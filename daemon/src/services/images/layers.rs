@@ -6,8 +6,9 @@
 use super::actor::Table;
 use super::messages::{HoldLayer, LayerLock, LetGoLayer, PutLayer, TakeUnusedLayer};
 use super::progress::Progress;
-use super::state::{Layer, State};
+use super::state::Layer;
 use super::stream::{Source, StreamError, Streamed};
+use super::tables::Tables;
 use super::verbs::{Images, to_the_end};
 use super::{Image, chain};
 use crate::kernel::limits::{LAYER_CONTENT_BYTES_MAX, LAYER_ENTRIES_MAX};
@@ -170,7 +171,11 @@ impl Images {
             .map_err(Failure::from)?;
         let _one = lock.lock().await;
         let layer = match hold(&self.table, &chain).await? {
-            Some(layer) => layer,
+            Some(layer) => {
+                let added = self.added(&layer);
+                self.prove(by, &layer, &wanted).await?;
+                return Ok(added);
+            }
             None => {
                 let (source, parent) = (wanted.source.clone(), wanted.parent.clone());
                 let (layer, streamed) = self.make(by, &chain, wanted, progress).await?;
@@ -184,15 +189,42 @@ impl Images {
                 layer
             }
         };
-        Ok(LayerAdded {
-            chain_id: chain.clone(),
+        Ok(self.added(&layer))
+    }
+
+    /// A layer that is held, as its maker sees it.
+    fn added(&self, layer: &Layer) -> LayerAdded {
+        LayerAdded {
+            chain_id: layer.chain.clone(),
             diff_id: chain::digest(&layer.diff),
             size_bytes: layer.size_bytes,
             hold: Hold {
                 images: self.clone(),
-                chain: Some(chain),
+                chain: Some(layer.chain.clone()),
             },
-        })
+        }
+    }
+
+    /// Who names a layer that no image of its tenant has shows its bytes: else an archive that only names another tenant's layers
+    /// would give their files away.
+    async fn prove(&self, by: &Principal, layer: &Layer, wanted: &Wanted) -> Result<(), LayerError> {
+        if self.seen(by).await?.knows_chain(&layer.chain) {
+            return Ok(());
+        }
+        let got = wanted
+            .source
+            .clone()
+            .digested()
+            .await
+            .map_err(LayerError::Stream)?
+            .diff;
+        if got != wanted.diff {
+            return Err(LayerError::WrongDiff {
+                expected: wanted.diff.clone(),
+                got,
+            });
+        }
+        Ok(())
     }
 
     /// Writes a layer down with its bytes, and holds it.
@@ -463,7 +495,7 @@ impl Images {
                 tokio::time::sleep(pause).await;
                 images.sweep(&by).await;
                 let view = images.view().await;
-                let is_unused = |layer: &Layer, view: &State| view.users_of(&layer.chain) == 0;
+                let is_unused = |layer: &Layer, view: &Tables| view.users_of(&layer.chain) == 0;
                 if view.is_ok_and(|view| !view.layers().any(|layer| is_unused(layer, &view))) {
                     break;
                 }

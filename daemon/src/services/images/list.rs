@@ -10,6 +10,7 @@ use docker_api::filters::Filters;
 use docker_api::images::ImageSummary;
 use docker_api::reference::Reference;
 use docker_api::timestamps;
+use protocol::Principal;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -44,16 +45,16 @@ impl Images {
     ///
     /// # Errors
     /// [`Failure::Invalid`] for filters, [`Failure::NotFound`] for an image that a filter names.
-    pub async fn list(&self, wish: &ListWish) -> Result<Vec<ImageSummary>, Failure> {
-        list(&*self.view().await?, wish, OffsetDateTime::now_utc())
+    pub async fn list(&self, by: &Principal, wish: &ListWish) -> Result<Vec<ImageSummary>, Failure> {
+        list(&self.seen(by).await?, wish, OffsetDateTime::now_utc())
     }
 
-    /// Bytes of all layers together, each counted once.
+    /// Bytes of all layers of the images that the tenant sees, each counted once.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn layers_bytes(&self) -> Result<u64, Failure> {
-        Ok(self.view().await?.layers().map(|layer| layer.size_bytes).sum())
+    pub async fn layers_bytes(&self, by: &Principal) -> Result<u64, Failure> {
+        Ok(self.seen(by).await?.layers_bytes())
     }
 }
 
@@ -197,6 +198,7 @@ fn named_times(state: &State, filters: &Filters, key: &str) -> Result<Vec<Offset
 #[cfg(test)]
 mod tests {
     use super::super::state::Layer;
+    use super::super::tables::Tables;
     use super::super::tests::fake::image;
     use super::*;
     use std::collections::BTreeMap;
@@ -221,10 +223,11 @@ mod tests {
             diff: String::new(),
             size_bytes,
         };
-        State::new(
+        Tables::new(
             vec![labelled, base, child, dangling],
             vec![layer("shared", 10), layer("own", 5)],
         )
+        .seen_by(crate::tenants::DEFAULT)
     }
 
     fn shown(filters: &str, all: bool) -> Result<String, String> {

@@ -122,7 +122,7 @@ impl Images {
                 .say(ProgressLine::stream(format!("Loaded image ID: {}\n", image.id)))
                 .await;
         }
-        self.tell(&image, "load", &image.id);
+        self.tell(by, &image, "load", &image.id);
         Ok(())
     }
 
@@ -157,11 +157,13 @@ impl Images {
             holds.push(added.hold);
         }
         let built_on = match &listed.parent {
-            Some(parent) => self.view().await?.image(parent).map(|image| image.id.clone()),
+            Some(parent) => self.seen(by).await?.image(parent).map(|image| image.id.clone()),
             None => None,
         };
         let (json, config) = (listed.config_json.clone(), listed.config.clone());
-        Ok(self.put(json, config, built_on, &listed.names, 0, None).await?)
+        Ok(self
+            .put(by, json, config, built_on, &listed.names, 0, None)
+            .await?)
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the table of images can be asked.
 
-use super::state::{Change, Layer, State};
+use super::state::{Change, Layer};
+use super::tables::Tables;
 use actix::Message;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// The table as it is now.
 #[derive(Debug, Message)]
-#[rtype(result = "Arc<State>")]
+#[rtype(result = "Arc<Tables>")]
 pub(super) struct View;
 
 /// Makes a change that was written to the store.

@@ -46,6 +46,7 @@ mod spool;
 mod squash;
 mod state;
 mod stream;
+mod tables;
 mod tarball;
 mod verbs;
 pub mod words;
@@ -68,10 +69,20 @@ pub use stream::{is_compressed, unpacked};
 pub use verbs::{Images, target};
 
 use crate::services::Failure;
+use crate::tenants::DEFAULT;
 use docker_api::image_config::{ImageConfigFile, Platform};
 use serde::{Deserialize, Serialize};
 
-/// An image, as stored (kind `Image`, key = id) and as others see it.
+/// The key of an image's row: its id, with the tenant before it where that is not `default`.
+pub(super) fn key(tenant: &str, id: &str) -> String {
+    if tenant == DEFAULT {
+        id.to_owned()
+    } else {
+        format!("{tenant}/{id}")
+    }
+}
+
+/// An image, as stored (kind `Image`, key see [`key`]) and as others see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     /// `sha256:` and the digest of [`Image::config_json`].
@@ -97,6 +108,13 @@ pub struct Image {
     pub size_bytes: u64,
     /// When a name last moved here, nanoseconds since 1970; 0 is never.
     pub tagged_at_ns: i64,
+    /// Whose it is.
+    #[serde(default = "default_tenant")]
+    pub tenant: String,
+}
+
+fn default_tenant() -> String {
+    DEFAULT.to_owned()
 }
 
 /// A manifest as a registry gave it.
@@ -129,6 +147,25 @@ impl Image {
         fits(&self.config.os, &wanted.os)
             && fits(&self.config.architecture, &wanted.architecture)
             && fits(&self.config.variant, &wanted.variant)
+    }
+
+    /// The key of its row.
+    pub(super) fn key(&self) -> String {
+        key(&self.tenant, &self.id)
+    }
+
+    /// The same image, another tenant's: names stay behind.
+    pub(super) fn of_tenant(self, tenant: &str) -> Self {
+        if self.tenant == tenant {
+            return self;
+        }
+        Image {
+            tags: Vec::new(),
+            digests: Vec::new(),
+            tagged_at_ns: 0,
+            tenant: tenant.to_owned(),
+            ..self
+        }
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {

@@ -28,7 +28,7 @@ impl Images {
         filters: &Filters,
         users: &[ImageUser],
     ) -> Result<ImagesPruneReport, Failure> {
-        let view = self.view().await?;
+        let view = self.view().await?.owned_by(by.tenant.as_str());
         let wanted = candidates(&view, filters, OffsetDateTime::now_utc())?;
         let mut deleted = Vec::new();
         for name in wanted {
@@ -49,7 +49,8 @@ impl Images {
             .map(|layer| layer.size_bytes)
             .sum();
         let attributes = BTreeMap::from([("reclaimed".to_owned(), format!("{space_reclaimed}"))]);
-        self.bus.publish("image", "prune", "", attributes);
+        self.bus
+            .publish(by.tenant.as_str(), "image", "prune", "", attributes);
         let images_deleted = Some(deleted).filter(|deleted| !deleted.is_empty());
         Ok(ImagesPruneReport {
             images_deleted,
@@ -107,7 +108,7 @@ mod tests {
         labelled.config.created = Some("2025-01-01T00:00:00Z".to_owned());
         let (base, mut child) = (image('b', &[]), image('c', &["x:1", "x:2"]));
         child.parent = Some(base.id.clone());
-        let state = State::new(vec![labelled, base, child], Vec::new());
+        let state = State::of(vec![labelled, base, child]);
         let filters = Filters::parse(filters).unwrap();
         candidates(&state, &filters, OffsetDateTime::now_utc()).map_err(|error| error.to_string())
     }

@@ -237,7 +237,7 @@ impl Images {
         if name.digest().is_none() {
             names.insert(0, name.familiar());
         }
-        let view = self.view().await?;
+        let view = self.seen(by).await?;
         let is_newer = view.named(&names[0]) != Some(&id);
         let known = view.image(&id).cloned();
         drop(view);
@@ -254,7 +254,7 @@ impl Images {
             text: String::from_utf8(found.own.bytes).unwrap_or_default(),
         };
         let (image, _) = self
-            .put(json, config, None, &names, clock::now_ns(), Some(manifest))
+            .put(by, json, config, None, &names, clock::now_ns(), Some(manifest))
             .await?;
         drop(holds);
         if let Some(wanted) = platform.filter(|wanted| !image.fits(wanted)) {
@@ -268,20 +268,23 @@ impl Images {
             );
             progress.say(ProgressLine::status(text)).await;
         }
-        self.tell_of(&image, "pull", name);
+        self.tell_of(by, &image, "pull", name);
         Ok(is_newer)
     }
 
     /// An event whose subject is a name, as dockerd tells of pull and push.
-    pub(super) fn tell_of(&self, image: &Image, action: &str, name: &Reference) {
+    pub(super) fn tell_of(&self, by: &Principal, image: &Image, action: &str, name: &Reference) {
         let mut attributes = image.config.config.labels.clone().unwrap_or_default();
         attributes.insert("name".to_owned(), name.familiar_name());
-        self.bus.publish("image", action, &name.familiar(), attributes);
+        self.bus
+            .publish(by.tenant.as_str(), "image", action, &name.familiar(), attributes);
     }
 
-    /// Where a layer comes from; what is not here begins to come.
+    /// Where a layer comes from; what is not here begins to come, and so does what only other tenants have: who knows a digest
+    /// has yet to show that the registry gives it what the digest is of.
     async fn origin(
         &self,
+        by: &Principal,
         session: &Session,
         layer: &Descriptor,
         chain: &str,
@@ -289,16 +292,25 @@ impl Images {
         progress: &Progress,
     ) -> Result<Origin, Failure> {
         let id = short(&layer.digest);
-        if let Some(hold) = self.hold_layer(chain).await? {
+        let seen = self.seen(by).await?;
+        if seen.knows_chain(chain)
+            && let Some(hold) = self.hold_layer(chain).await?
+        {
             progress.say(ProgressLine::about(id, "Already exists")).await;
             return Ok(Origin::Held(Box::new(hold)));
         }
-        if let Some(blob) = self.blobs.get(diff).await? {
+        if seen.knows_diff(&chain::digest(diff))
+            && let Some(blob) = self.blobs.get(diff).await?
+        {
             progress.say(ProgressLine::about(id, "Already exists")).await;
             return Ok(Origin::Kept(self.blobs.source(&blob)));
         }
         progress.say(ProgressLine::about(id, "Pulling fs layer")).await;
-        Ok(Origin::Coming(self.downloads.join(session, layer)))
+        Ok(Origin::Coming(self.downloads.join(
+            by.tenant.as_str(),
+            session,
+            layer,
+        )))
     }
 
     async fn pull_layers(
@@ -315,7 +327,7 @@ impl Images {
             let bad = || Failure::System("invalid checksum digest format".to_owned());
             let diff = chain::digits(diff_id).ok_or_else(bad)?.to_owned();
             let next = chain::next(above.as_deref(), &diff);
-            let origin = self.origin(session, layer, &next, &diff, progress).await?;
+            let origin = self.origin(by, session, layer, &next, &diff, progress).await?;
             if let Origin::Coming(download) = &origin {
                 followers.spawn(follow(Arc::clone(download), layer.clone(), progress.clone()));
             }

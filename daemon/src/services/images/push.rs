@@ -15,6 +15,7 @@ use crate::services::Failure;
 use docker_api::image_config::{Descriptor, ImageManifest, media_type};
 use docker_api::images::ProgressLine;
 use docker_api::reference::Reference;
+use protocol::Principal;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -27,12 +28,12 @@ const ATTEMPTS_MAX: u32 = 5;
 impl Images {
     /// Pushes one tag of a repository, or with none all of them. What is done comes as lines; dropping them ends it.
     #[must_use]
-    pub fn push(&self, name: Reference, auth: &str) -> mpsc::Receiver<ProgressLine> {
+    pub fn push(&self, by: &Principal, name: Reference, auth: &str) -> mpsc::Receiver<ProgressLine> {
         let (progress, lines) = Progress::channel(Detail::Bytes);
-        let (images, credentials) = (self.clone(), Credentials::from_header(auth));
+        let (images, by, credentials) = (self.clone(), by.clone(), Credentials::from_header(auth));
         tokio::spawn(async move {
             tokio::select! {
-                done = images.push_all(&name, credentials, &progress) => if let Err(error) = done {
+                done = images.push_all(&by, &name, credentials, &progress) => if let Err(error) = done {
                     progress.say(ProgressLine::error(error.to_string())).await;
                 },
                 () = progress.closed() => tracing::debug!("the client of a push went away"),
@@ -43,13 +44,14 @@ impl Images {
 
     async fn push_all(
         &self,
+        by: &Principal,
         name: &Reference,
         credentials: Credentials,
         progress: &Progress,
     ) -> Result<(), Failure> {
         let text = format!("The push refers to repository [{}]", name.name());
         progress.say(ProgressLine::status(text)).await;
-        let view = self.view().await?;
+        let view = self.seen(by).await?;
         let mut chosen: Vec<(Reference, Arc<Image>)> = Vec::new();
         for image in view.images() {
             let tags = image.tags.iter().filter_map(|tag| Reference::parse(tag).ok());
@@ -78,14 +80,15 @@ impl Images {
         let session = opened.map_err(|error| worded(error, name))?;
         chosen.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (tag, image) in chosen {
-            self.push_one(&session, &tag, &image, progress).await?;
-            self.tell_of(&image, "push", &tag);
+            self.push_one(by, &session, &tag, &image, progress).await?;
+            self.tell_of(by, &image, "push", &tag);
         }
         Ok(())
     }
 
     async fn push_one(
         &self,
+        by: &Principal,
         session: &Session,
         name: &Reference,
         image: &Arc<Image>,
@@ -150,7 +153,7 @@ impl Images {
             .map_err(|bad| Failure::Invalid(bad.to_string()))?;
         let names = [digest_name.familiar()];
         let (json, parsed) = (image.config_json.clone(), image.config.clone());
-        self.put(json, parsed, None, &names, 0, Some(manifest))
+        self.put(by, json, parsed, None, &names, 0, Some(manifest))
             .await
             .map(drop)
     }

@@ -4,7 +4,7 @@
 //! that somebody took away: it goes, and with it the images that stood on it.
 
 use super::chain;
-use super::state::State;
+use super::tables::Tables;
 use super::verbs::Images;
 use crate::services::{Failure, naming};
 use crate::store::Kind;
@@ -19,11 +19,11 @@ struct Differences {
     strays: Vec<String>,
     /// Chain ids of rows without a dataset.
     lost: Vec<String>,
-    /// Ids of images that stand on lost layers.
-    broken: Vec<String>,
+    /// Tenants and ids of images that stand on lost layers.
+    broken: Vec<(String, String)>,
 }
 
-fn differences(state: &State, datasets: &BTreeSet<String>) -> Differences {
+fn differences(state: &Tables, datasets: &BTreeSet<String>) -> Differences {
     let has_row = |chain: &String| state.layer(chain).is_some();
     let lost: Vec<String> = state
         .layers()
@@ -35,7 +35,9 @@ fn differences(state: &State, datasets: &BTreeSet<String>) -> Differences {
     let broken = state.images().filter(|image| !image.chain.iter().all(is_whole));
     Differences {
         strays: datasets.iter().filter(|chain| !has_row(chain)).cloned().collect(),
-        broken: broken.map(|image| image.id.clone()).collect(),
+        broken: broken
+            .map(|image| (image.tenant.clone(), image.id.clone()))
+            .collect(),
         lost,
     }
 }
@@ -61,7 +63,9 @@ impl Images {
         if !found.broken.is_empty() || !found.lost.is_empty() {
             tracing::error!(images = ?found.broken, layers = ?found.lost, "datasets are gone; so are these");
         }
-        self.forget(found.broken).await?;
+        for (tenant, id) in found.broken {
+            self.forget(&tenant, vec![id]).await?;
+        }
         for chain in &found.lost {
             self.store.delete(Kind::Layer, chain).await?;
             // Destroying what is not there is no error, and the row leaves the table.
@@ -82,7 +86,7 @@ impl Images {
     async fn image_datasets(
         &self,
         by: &Principal,
-        view: &State,
+        view: &Tables,
     ) -> Result<Option<BTreeSet<String>>, Failure> {
         match self.helpers.zfs.list(by, &DatasetName::new("images")?).await {
             Ok(datasets) => {
@@ -144,14 +148,14 @@ mod tests {
         whole.chain = vec!["one".to_owned()];
         let mut broken = image('b', &[]);
         broken.chain = vec!["one".to_owned(), "two".to_owned()];
-        let state = State::new(vec![whole, broken.clone()], vec![layer("one"), layer("two")]);
+        let state = Tables::new(vec![whole, broken.clone()], vec![layer("one"), layer("two")]);
         let datasets = ["one", "three"].map(str::to_owned).into();
         assert_eq!(
             differences(&state, &datasets),
             Differences {
                 strays: vec!["three".to_owned()],
                 lost: vec!["two".to_owned()],
-                broken: vec![broken.id],
+                broken: vec![(broken.tenant, broken.id)],
             }
         );
     }

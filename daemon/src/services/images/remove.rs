@@ -267,6 +267,7 @@ impl Plan<'_> {
         let gone = gone.into_iter().filter(|id| before.image(id).is_some()).collect();
         Removal {
             change: Change {
+                tenant: before.tenant().to_owned(),
                 put,
                 gone,
                 moved: Vec::new(),
@@ -333,7 +334,7 @@ mod tests {
         wanted: &str,
         force: Force,
     ) -> Result<String, String> {
-        let state = State::new(images, Vec::new());
+        let state = State::of(images);
         let removal = state
             .plan_removal(wanted, force, Children::Prune, users)
             .map_err(|error| error.to_string())?;
@@ -453,7 +454,7 @@ mod tests {
             removed(family(), &[user('b', false)], "top:1", Force::No).as_deref(),
             Ok("-top:1 -c")
         );
-        let state = State::new(family(), Vec::new());
+        let state = State::of(family());
         let kept = state
             .plan_removal("top:1", Force::No, Children::Keep, &[])
             .unwrap();

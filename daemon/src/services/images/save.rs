@@ -11,6 +11,7 @@ use docker_api::image_config::{
     ArchiveManifestItem, Descriptor, ImageIndex, ImageManifest, OciLayout, media_type,
 };
 use docker_api::reference::{Reference, is_identifier};
+use protocol::Principal;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -55,8 +56,12 @@ impl Images {
     ///
     /// # Errors
     /// [`Failure::NotFound`]; [`Failure::System`] where a layer's bytes were not kept.
-    pub async fn save(&self, wanted: &[String]) -> Result<mpsc::Receiver<io::Result<Bytes>>, Failure> {
-        let chosen = choose(&*self.view().await?, wanted)?;
+    pub async fn save(
+        &self,
+        by: &Principal,
+        wanted: &[String],
+    ) -> Result<mpsc::Receiver<io::Result<Bytes>>, Failure> {
+        let chosen = choose(&self.seen(by).await?, wanted)?;
         let mut plan = Plan::default();
         let mut holds = Vec::new();
         for one in &chosen {
@@ -84,7 +89,7 @@ impl Images {
             drop(holds);
         });
         for one in &chosen {
-            self.tell(&one.image, "save", &one.image.id);
+            self.tell(by, &one.image, "save", &one.image.id);
         }
         Ok(chunks)
     }

@@ -8,6 +8,7 @@ use crate::services::{Failure, clock};
 use docker_api::images::{HistoryItem, ImageInspect, ImageMetadata, RootFs};
 use docker_api::inspect::GraphDriver;
 use docker_api::timestamps;
+use protocol::Principal;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
@@ -19,16 +20,16 @@ impl Images {
     ///
     /// # Errors
     /// As [`Images::find`].
-    pub async fn inspect(&self, wanted: &str) -> Result<ImageInspect, Failure> {
-        Ok(inspect(&*self.find(wanted).await?))
+    pub async fn inspect(&self, by: &Principal, wanted: &str) -> Result<ImageInspect, Failure> {
+        Ok(inspect(&*self.find(by, wanted).await?))
     }
 
     /// The steps that an image was made in, newest first.
     ///
     /// # Errors
     /// As [`Images::find`], or [`Failure::System`] where the configuration tells of more layers than it has.
-    pub async fn history(&self, wanted: &str) -> Result<Vec<HistoryItem>, Failure> {
-        let view = self.view().await?;
+    pub async fn history(&self, by: &Principal, wanted: &str) -> Result<Vec<HistoryItem>, Failure> {
+        let view = self.seen(by).await?;
         history(&view, &*view.find(wanted)?)
     }
 }
@@ -105,6 +106,7 @@ fn history(state: &State, image: &Image) -> Result<Vec<HistoryItem>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::super::state::Layer;
+    use super::super::tables::Tables;
     use super::super::tests::fake::image;
     use super::*;
     use docker_api::image_config::ConfigHistory;
@@ -148,10 +150,11 @@ mod tests {
         top.parent = Some(base.id.clone());
         top.chain = vec!["low".to_owned(), "high".to_owned()];
         top.config.history = vec![step("one", false), step("two", true), step("three", false)];
-        let state = State::new(
+        let tables = Tables::new(
             vec![base.clone(), top.clone()],
             vec![layer("low", 7), layer("high", 3)],
         );
+        let state = tables.seen_by(crate::tenants::DEFAULT);
         let shown: Vec<(String, i64, String)> = history(&state, &top)
             .unwrap()
             .into_iter()

@@ -55,7 +55,7 @@ impl Images {
             },
             ..ConfigHistory::default()
         });
-        self.create(file, &chain, None, &[]).await
+        self.create(by, file, &chain, None, &[]).await
     }
 
     /// What differs between two chains of layers, as a layer's tar.

@@ -1,9 +1,9 @@
-//! The table itself: pure, and told the time.
+//! The images that one tenant has or sees, with their names: pure, and told the time.
 
 use super::Image;
 use docker_api::reference::Reference;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A layer, as stored (kind `Layer`, key = chain id).
@@ -19,19 +19,25 @@ pub(super) struct Layer {
     pub size_bytes: u64,
 }
 
-/// Images, their names, and layers with who keeps them.
+/// Images and their names: those that one tenant has, or those that it sees.
 #[derive(Debug, Default, Clone)]
 pub(super) struct State {
+    /// Whose images are made here.
+    tenant: String,
     images: BTreeMap<String, Arc<Image>>,
     /// Tags and `name@digest` in familiar form, to image ids.
     names: BTreeMap<String, String>,
-    layers: BTreeMap<String, Layer>,
-    holds: BTreeMap<String, usize>,
+    layers: Arc<Layers>,
 }
+
+/// Every layer, by chain id.
+pub(super) type Layers = BTreeMap<String, Layer>;
 
 /// Rows that change together.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Change {
+    /// Whose they are.
+    pub tenant: String,
     /// Images as they will be.
     pub put: Vec<Arc<Image>>,
     /// Ids of images that will not be.
@@ -41,19 +47,87 @@ pub(super) struct Change {
 }
 
 impl State {
-    /// The table as it was stored.
+    /// A tenant without images.
     #[must_use]
-    pub(super) fn new(mut images: Vec<Image>, layers: Vec<Layer>) -> Self {
-        let mut state = State::default();
+    pub(super) fn empty(tenant: &str, layers: Arc<Layers>) -> Self {
+        State {
+            tenant: tenant.to_owned(),
+            layers,
+            ..State::default()
+        }
+    }
+
+    /// Images of the tenant `default`, without layers.
+    #[cfg(test)]
+    pub(super) fn of(images: Vec<Image>) -> Self {
+        let mut state = State::empty(crate::tenants::DEFAULT, Arc::default());
+        state.add(images);
+        state
+    }
+
+    /// Adds images as they were stored.
+    pub(super) fn add(&mut self, mut images: Vec<Image>) {
         // The daemon may have ended between the two rows of a moved name: the image that it moved to last keeps it.
         images.sort_by(|one, other| (one.tagged_at_ns, &one.id).cmp(&(other.tagged_at_ns, &other.id)));
         for image in images {
             let names: Vec<String> = image.names().cloned().collect();
-            let change = state.plan_names(image, &names, 0);
-            state.apply(change);
+            let change = self.plan_names(image, &names, 0);
+            self.apply(change);
         }
-        layers.into_iter().for_each(|layer| state.put_layer(layer));
-        state
+    }
+
+    /// Takes the images and names of a tenant over as they are.
+    pub(super) fn take(&mut self, own: &State) {
+        (self.images, self.names) = (own.images.clone(), own.names.clone());
+    }
+
+    /// Adds what another tenant shares. A name that is here already keeps its meaning, and an image that is here too has the names
+    /// of both.
+    pub(super) fn share(&mut self, shared: &State) {
+        for image in shared.images.values() {
+            let is_free = |name: &&String| !self.names.contains_key(*name);
+            let tags: Vec<String> = image.tags.iter().filter(is_free).cloned().collect();
+            let digests: Vec<String> = image.digests.iter().filter(is_free).cloned().collect();
+            for name in tags.iter().chain(&digests) {
+                self.names.insert(name.clone(), image.id.clone());
+            }
+            let mut seen = match self.images.get(&image.id) {
+                Some(own) => Image::clone(own),
+                None if tags.len() + digests.len() == image.names().count() => {
+                    self.images.insert(image.id.clone(), Arc::clone(image));
+                    continue;
+                }
+                None => Image {
+                    tags: Vec::new(),
+                    digests: Vec::new(),
+                    ..Image::clone(image)
+                },
+            };
+            seen.tags.extend(tags);
+            seen.digests.extend(digests);
+            seen.tags.sort();
+            seen.digests.sort();
+            self.images.insert(seen.id.clone(), Arc::new(seen));
+        }
+    }
+
+    /// Whether a layer belongs to one of these images: what does not may not even be known to exist.
+    #[must_use]
+    pub(super) fn knows_chain(&self, chain: &str) -> bool {
+        self.users_of(chain) > 0
+    }
+
+    /// The same of a layer's bytes, whatever lies below.
+    #[must_use]
+    pub(super) fn knows_diff(&self, diff_id: &str) -> bool {
+        let has = |image: &Arc<Image>| image.config.rootfs.diff_ids.iter().any(|known| known == diff_id);
+        self.images.values().any(has)
+    }
+
+    /// Whose images are made here.
+    #[must_use]
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     /// Every image.
@@ -80,9 +154,12 @@ impl State {
             .filter(move |image| image.parent.as_deref() == Some(id))
     }
 
-    /// Every layer.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.layers.values()
+    /// Bytes of all layers of these images, each counted once.
+    #[must_use]
+    pub(super) fn layers_bytes(&self) -> u64 {
+        let chains: BTreeSet<&String> = self.images.values().flat_map(|image| &image.chain).collect();
+        let layers = chains.into_iter().filter_map(|chain| self.layers.get(chain));
+        layers.map(|layer| layer.size_bytes).sum()
     }
 
     /// A layer.
@@ -105,10 +182,10 @@ impl State {
     #[must_use]
     pub(super) fn plan_names(&self, image: Image, names: &[String], tagged_at_ns: i64) -> Change {
         let manifests = image.manifests.clone();
-        let mut image = self
-            .images
-            .get(&image.id)
-            .map_or(image, |known| Image::clone(known));
+        let mut image = match self.images.get(&image.id) {
+            Some(known) => Image::clone(known),
+            None => image.of_tenant(&self.tenant),
+        };
         for manifest in manifests {
             if !image.manifests.contains(&manifest) {
                 image.manifests.push(manifest);
@@ -146,6 +223,7 @@ impl State {
             .map(Arc::new)
             .collect();
         Change {
+            tenant: self.tenant.clone(),
             put,
             gone: Vec::new(),
             moved,
@@ -172,40 +250,6 @@ impl State {
     fn forget_names(&mut self, id: &str) {
         self.names.retain(|_, holder| holder != id);
     }
-
-    /// Adds a layer.
-    pub(super) fn put_layer(&mut self, layer: Layer) {
-        self.layers.insert(layer.chain.clone(), layer);
-    }
-
-    /// Keeps a layer from [`State::take_unused`], if it exists.
-    pub(super) fn hold(&mut self, chain: &str) -> Option<Layer> {
-        let layer = self.layers.get(chain)?.clone();
-        *self.holds.entry(chain.to_owned()).or_default() += 1;
-        Some(layer)
-    }
-
-    /// Ends one [`State::hold`].
-    pub(super) fn let_go(&mut self, chain: &str) {
-        if let Some(count) = self.holds.get_mut(chain) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.holds.remove(chain);
-            }
-        }
-    }
-
-    /// Takes a layer out that no image uses, nobody holds and no other layer stands on.
-    pub(super) fn take_unused(&mut self, chain: &str) -> Option<Layer> {
-        let is_parent = self
-            .layers
-            .values()
-            .any(|layer| layer.parent.as_deref() == Some(chain));
-        if is_parent || self.holds.contains_key(chain) || self.users_of(chain) > 0 {
-            return None;
-        }
-        self.layers.remove(chain)
-    }
 }
 
 /// The familiar form under which a reference is looked up: a digest counts more than a tag, as in dockerd.
@@ -222,18 +266,9 @@ mod tests {
     use super::super::tests::fake::image;
     use super::*;
 
-    fn layer(chain: &str, parent: Option<&str>) -> Layer {
-        Layer {
-            chain: chain.to_owned(),
-            parent: parent.map(str::to_owned),
-            diff: chain.to_owned(),
-            size_bytes: 1,
-        }
-    }
-
     #[test]
     fn a_name_moves_to_the_image_that_gets_it() {
-        let mut state = State::new(vec![image('a', &["x:1", "x:2"])], Vec::new());
+        let mut state = State::of(vec![image('a', &["x:1", "x:2"])]);
         let change = state.plan_names(image('b', &[]), &["x:1".to_owned(), "y:1".to_owned()], 5);
         assert_eq!(change.moved, [("x:1".to_owned(), image('a', &[]).id)]);
         state.apply(change);
@@ -248,36 +283,35 @@ mod tests {
         late.tagged_at_ns = 2;
         let mut early = image('b', &["x:1"]);
         early.tagged_at_ns = 1;
-        let state = State::new(vec![late.clone(), early.clone()], Vec::new());
+        let state = State::of(vec![late.clone(), early.clone()]);
         assert_eq!(state.named("x:1"), Some(&late.id));
         assert!(state.image(&early.id).unwrap().tags.is_empty());
     }
 
     #[test]
-    fn a_layer_leaves_only_when_nothing_needs_it() {
-        let mut user = image('a', &[]);
-        user.chain = vec!["low".to_owned(), "used".to_owned()];
-        let layers = vec![
-            layer("low", None),
-            layer("used", Some("low")),
-            layer("top", Some("used")),
-        ];
-        let mut state = State::new(vec![user], layers);
-        assert_eq!(state.take_unused("low"), None, "another layer stands on it");
-        state.hold("top").unwrap();
-        state.hold("top").unwrap();
-        state.let_go("top");
-        assert_eq!(state.take_unused("top"), None, "it is held");
-        state.let_go("top");
-        assert_eq!(state.take_unused("top").unwrap().chain, "top");
-        assert_eq!(state.take_unused("used"), None, "an image uses it");
-        state.apply(Change {
-            gone: vec![image('a', &[]).id],
-            ..Change::default()
-        });
-        assert!(state.take_unused("used").is_some());
-        assert!(state.take_unused("low").is_some());
-        assert_eq!(state.take_unused("low"), None, "it is gone");
-        assert_eq!(state.hold("low"), None);
+    fn an_image_of_another_tenant_is_named_without_its_other_names() {
+        let mut state = State::empty("red", Arc::default());
+        let change = state.plan_names(image('a', &["x:1"]), &["own:1".to_owned()], 5);
+        assert_eq!((change.tenant.as_str(), change.put.len()), ("red", 1));
+        assert_eq!(
+            (change.put[0].tenant.as_str(), change.put[0].tags.clone()),
+            ("red", vec!["own:1".to_owned()])
+        );
+        state.apply(change);
+        assert_eq!(state.named("x:1"), None);
+    }
+
+    #[test]
+    fn shared_images_are_seen_and_own_names_come_first() {
+        let shared = State::of(vec![image('a', &["x:1", "y:1"]), image('b', &["z:1"])]);
+        let mut seen = State::empty("red", Arc::default());
+        seen.add(vec![image('c', &["x:1"]), image('b', &["own:1"])]);
+        seen.share(&shared);
+        for (name, id) in [("x:1", 'c'), ("y:1", 'a'), ("z:1", 'b'), ("own:1", 'b')] {
+            assert_eq!(seen.named(name), Some(&image(id, &[]).id), "{name}");
+        }
+        assert_eq!(seen.image(&image('a', &[]).id).unwrap().tags, ["y:1"]);
+        assert_eq!(seen.image(&image('b', &[]).id).unwrap().tags, ["own:1", "z:1"]);
+        assert_eq!(seen.image(&image('b', &[]).id).unwrap().tenant, "red");
     }
 }

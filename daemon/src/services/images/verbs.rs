@@ -7,10 +7,12 @@ use super::messages::{Apply, View};
 use super::registry::{Downloads, Places};
 use super::remove::{Children, Force, ImageUser, Step};
 use super::state::{Change, State};
-use super::{Image, Manifest, RegistrySettings, chain};
+use super::tables::Tables;
+use super::{Image, Manifest, RegistrySettings, chain, key};
 use crate::kernel::bus::Bus;
 use crate::services::{Failure, clock};
 use crate::store::{Kind, Store};
+use crate::tenants::DEFAULT;
 use crate::transport::Helpers;
 use docker_api::error::TAG_DIGEST;
 use docker_api::image_config::ImageConfigFile;
@@ -42,7 +44,10 @@ pub struct Images {
 
 /// Held from planning a change of rows until it is applied.
 struct Changing {
-    view: Arc<State>,
+    /// What the tenant has, which alone it changes.
+    own: State,
+    /// What it sees.
+    seen: State,
     guard: OwnedMutexGuard<()>,
 }
 
@@ -72,7 +77,7 @@ impl Images {
             .into_iter()
             .map(|(_, layer)| layer)
             .collect();
-        let table = Table::start(State::new(images, layers));
+        let table = Table::start(Tables::new(images, layers));
         let blobs = Blobs::open(state_dir.join("layers"), store.clone())?;
         let bases = Bases::new(helpers.clone());
         let images = Images {
@@ -100,7 +105,9 @@ impl Images {
         let (_, mut news) = self.bus.listen();
         loop {
             match news.recv().await {
-                Ok(event) if event.kind == "container" && event.action == "destroy" => self.sweep(&by).await,
+                Ok(news) if news.event.kind == "container" && news.event.action == "destroy" => {
+                    self.sweep(&by).await;
+                }
                 Ok(_) => {}
                 // Some news was missed; a sweep is never wrong.
                 Err(RecvError::Lagged(_)) => self.sweep(&by).await,
@@ -109,16 +116,21 @@ impl Images {
         }
     }
 
-    pub(super) async fn view(&self) -> Result<Arc<State>, Failure> {
+    pub(super) async fn view(&self) -> Result<Arc<Tables>, Failure> {
         Ok(self.table.ask(View).await?)
+    }
+
+    /// What the caller's tenant sees.
+    pub(super) async fn seen(&self, by: &Principal) -> Result<State, Failure> {
+        Ok(self.view().await?.seen_by(by.tenant.as_str()))
     }
 
     /// Finds an image by id, name, `name@digest` or beginning of an id, as dockerd does.
     ///
     /// # Errors
     /// [`Failure::NotFound`], or [`Failure::Invalid`] for what is neither a name nor an id.
-    pub async fn find(&self, wanted: &str) -> Result<Arc<Image>, Failure> {
-        self.view().await?.find(wanted)
+    pub async fn find(&self, by: &Principal, wanted: &str) -> Result<Arc<Image>, Failure> {
+        self.seen(by).await?.find(wanted)
     }
 
     /// The tree of layers (chain ids, lowest first), mounted read-only for as long as the answer lives.
@@ -129,20 +141,20 @@ impl Images {
         self.bases.open(by, chain).await
     }
 
-    /// Every image.
+    /// Every image that the caller's tenant sees.
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn all(&self) -> Result<Vec<Arc<Image>>, Failure> {
-        Ok(self.view().await?.images().cloned().collect())
+    pub async fn all(&self, by: &Principal) -> Result<Vec<Arc<Image>>, Failure> {
+        Ok(self.seen(by).await?.images().cloned().collect())
     }
 
     /// The ids of an image and of all that were built on it; none where there is no such image.
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn with_descendants(&self, wanted: &str) -> Result<Vec<String>, Failure> {
-        let view = self.view().await?;
+    pub async fn with_descendants(&self, by: &Principal, wanted: &str) -> Result<Vec<String>, Failure> {
+        let view = self.seen(by).await?;
         let mut ids: Vec<String> = view.find(wanted).iter().map(|image| image.id.clone()).collect();
         let mut next = 0;
         while let Some(id) = ids.get(next).cloned() {
@@ -152,19 +164,19 @@ impl Images {
         Ok(ids)
     }
 
-    /// Gives an image another name, which other images lose.
+    /// Gives an image another name, which other images of the tenant lose. A name of another tenant's is hidden by it.
     ///
     /// # Errors
     /// As [`Images::find`] for `source`; see [`target`] for the name.
-    pub async fn tag(&self, source: &str, name: &Reference) -> Result<(), Failure> {
-        let changing = self.begin().await?;
-        let image = changing.view.find(source)?;
+    pub async fn tag(&self, by: &Principal, source: &str, name: &Reference) -> Result<(), Failure> {
+        let changing = self.begin(by.tenant.as_str()).await?;
+        let image = changing.seen.find(source)?;
         let names = [name.familiar()];
         let change = changing
-            .view
+            .own
             .plan_names(Image::clone(&image), &names, clock::now_ns());
         self.commit(changing, change).await?;
-        self.tell(&image, "tag", &names[0]);
+        self.tell(by, &image, "tag", &names[0]);
         Ok(())
     }
 
@@ -174,6 +186,7 @@ impl Images {
     /// [`Failure::System`] where the layers are not those that the configuration names.
     pub async fn create(
         &self,
+        by: &Principal,
         config: ImageConfigFile,
         chain: &[String],
         parent: Option<&Image>,
@@ -188,10 +201,10 @@ impl Images {
             ));
         }
         let (image, _) = self
-            .put(text, config, parent, &names, clock::now_ns(), None)
+            .put(by, text, config, parent, &names, clock::now_ns(), None)
             .await?;
         for name in &names {
-            self.tell(&image, "tag", name);
+            self.tell(by, &image, "tag", name);
         }
         Ok(image)
     }
@@ -200,14 +213,20 @@ impl Images {
     ///
     /// # Errors
     /// [`Failure::NotFound`] for an image that is gone.
-    pub async fn adopt(&self, image: &str, parent: &str) -> Result<Arc<Image>, Failure> {
-        let changing = self.begin().await?;
-        let mut image = Image::clone(&*changing.view.find(image)?);
-        image.parent = Some(parent.to_owned());
-        let image = Arc::new(image);
-        let put = vec![Arc::clone(&image)];
+    pub async fn adopt(&self, by: &Principal, image: &str, parent: &str) -> Result<Arc<Image>, Failure> {
+        let tenant = by.tenant.as_str();
+        let changing = self.begin(tenant).await?;
+        let known = match changing.own.image(image) {
+            Some(own) => Arc::clone(own),
+            None => changing.seen.find(image)?,
+        };
+        let image = Arc::new(Image {
+            parent: Some(parent.to_owned()),
+            ..Image::clone(&known).of_tenant(tenant)
+        });
         let change = Change {
-            put,
+            tenant: tenant.to_owned(),
+            put: vec![Arc::clone(&image)],
             ..Change::default()
         };
         self.commit(changing, change).await?;
@@ -215,8 +234,10 @@ impl Images {
     }
 
     /// Writes an image's row and its names. `tagged_at_ns` is 0 for `docker load`, which is no tagging.
+    #[expect(clippy::too_many_arguments, reason = "they are the row")]
     pub(super) async fn put(
         &self,
+        by: &Principal,
         config_json: String,
         config: ImageConfigFile,
         parent: Option<String>,
@@ -224,8 +245,8 @@ impl Images {
         tagged_at_ns: i64,
         manifest: Option<Manifest>,
     ) -> Result<(Arc<Image>, NamesMoved), Failure> {
-        let changing = self.begin().await?;
-        let view = &changing.view;
+        let changing = self.begin(by.tenant.as_str()).await?;
+        let view = &changing.own;
         let bad_digest = || Failure::System("invalid checksum digest format".to_owned());
         let chain = chain::of(&config.rootfs.diff_ids).ok_or_else(bad_digest)?;
         let mut size_bytes = 0;
@@ -247,20 +268,21 @@ impl Images {
             parent,
             size_bytes,
             tagged_at_ns: 0,
+            tenant: by.tenant.as_str().to_owned(),
         };
         let change = view.plan_names(image, names, tagged_at_ns);
         let moved = change.moved.clone();
         self.commit(changing, change).await?;
-        let stored = self.view().await?.image(&id).cloned();
+        let stored = self.seen(by).await?.image(&id).cloned();
         stored
             .map(|image| (image, moved))
             .ok_or_else(|| Failure::System(format!("image {id} is gone")))
     }
 
-    /// Removes an image or one of its names. `users` are all containers of this daemon.
+    /// Removes an image or one of its names. `users` are all containers of the tenant.
     ///
     /// # Errors
-    /// As [`Images::find`], or [`Failure::Conflict`] in dockerd's words.
+    /// As [`Images::find`], [`Failure::Conflict`] in dockerd's words, or [`Failure::Forbidden`] for one that another tenant shares.
     pub async fn remove(
         &self,
         by: &Principal,
@@ -281,20 +303,28 @@ impl Images {
         children: Children,
         users: &[ImageUser],
     ) -> Result<Vec<DeleteItem>, Failure> {
-        let changing = self.begin().await?;
-        let removal = changing.view.plan_removal(wanted, force, children, users)?;
+        let changing = self.begin(by.tenant.as_str()).await?;
+        let removal = match changing.own.plan_removal(wanted, force, children, users) {
+            Err(Failure::NotFound(_)) if changing.seen.find(wanted).is_ok() => {
+                let text =
+                    format!("image {wanted} is shared by the tenant {DEFAULT}, which alone can remove it");
+                return Err(Failure::Forbidden(text));
+            }
+            other => other?,
+        };
         self.commit(changing, removal.change).await?;
         let steps = removal.steps;
         let mut items = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Untagged { image, name } => {
-                    self.tell(image, "untag", &image.id);
+                    self.tell(by, image, "untag", &image.id);
                     items.push(DeleteItem::untagged(name));
                 }
                 Step::Deleted(image) => {
                     let name = BTreeMap::from([("name".to_owned(), image.id.clone())]);
-                    self.bus.publish("image", "delete", &image.id, name);
+                    self.bus
+                        .publish(by.tenant.as_str(), "image", "delete", &image.id, name);
                     items.push(DeleteItem::deleted(&image.id));
                     // Layers are told with the last image that had them, as dockerd does.
                     let later: BTreeSet<&String> = steps[index + 1..].iter().flat_map(chain_of).collect();
@@ -309,12 +339,13 @@ impl Images {
         Ok(items)
     }
 
-    /// Takes images out whose layers are gone.
-    pub(super) async fn forget(&self, ids: Vec<String>) -> Result<(), Failure> {
-        let changing = self.begin().await?;
+    /// Takes images of a tenant out whose layers are gone.
+    pub(super) async fn forget(&self, tenant: &str, ids: Vec<String>) -> Result<(), Failure> {
+        let changing = self.begin(tenant).await?;
         self.commit(
             changing,
             Change {
+                tenant: tenant.to_owned(),
                 gone: ids,
                 ..Change::default()
             },
@@ -322,10 +353,12 @@ impl Images {
         .await
     }
 
-    async fn begin(&self) -> Result<Changing, Failure> {
+    async fn begin(&self, tenant: &str) -> Result<Changing, Failure> {
         let guard = Arc::clone(&self.changing).lock_owned().await;
+        let view = self.view().await?;
         Ok(Changing {
-            view: self.view().await?,
+            own: view.owned_by(tenant),
+            seen: view.seen_by(tenant),
             guard,
         })
     }
@@ -335,10 +368,10 @@ impl Images {
         let images = self.clone();
         let work = async move {
             for image in &change.put {
-                images.store.put(Kind::Image, &image.id, &**image).await?;
+                images.store.put(Kind::Image, &image.key(), &**image).await?;
             }
             for id in &change.gone {
-                images.store.delete(Kind::Image, id).await?;
+                images.store.delete(Kind::Image, &key(&change.tenant, id)).await?;
             }
             images.table.ask(Apply(change)).await?;
             drop(changing.guard);
@@ -347,11 +380,12 @@ impl Images {
         to_the_end(work).await?
     }
 
-    /// Publishes an event about an image: its labels, and `name`.
-    pub(super) fn tell(&self, image: &Image, action: &str, name: &str) {
+    /// Publishes an event about an image, to the tenant that did it: its labels, and `name`.
+    pub(super) fn tell(&self, by: &Principal, image: &Image, action: &str, name: &str) {
         let mut attributes = image.config.config.labels.clone().unwrap_or_default();
         attributes.insert("name".to_owned(), name.to_owned());
-        self.bus.publish("image", action, &image.id, attributes);
+        self.bus
+            .publish(by.tenant.as_str(), "image", action, &image.id, attributes);
     }
 }
 

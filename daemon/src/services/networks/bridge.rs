@@ -3,6 +3,7 @@
 use super::network::{Network, Subnet};
 use super::wish::Wish;
 use super::{Live, Networks, dns, ipam, pools, subnets};
+use crate::kernel::housekeeping_of;
 use crate::services::{Failure, naming};
 use crate::store::Kind;
 use crate::transport::TransportError;
@@ -247,7 +248,7 @@ impl Networks {
     }
 
     /// Takes bridges and rules away: the daemon is asked to leave nothing behind.
-    pub async fn tear_down(&self, by: &Principal) {
+    pub async fn tear_down(&self) {
         let _wiring = self.wiring.lock().await;
         // Also those that an earlier daemon made and this one never needed.
         let networks: Vec<Network> = {
@@ -255,7 +256,11 @@ impl Networks {
             table.values().map(|live| live.network.clone()).collect()
         };
         for network in networks {
-            if let Err(error) = self.unmake(by, &network).await {
+            let unmade = match housekeeping_of(network.owner()) {
+                Ok(by) => self.unmake(&by, &network).await,
+                Err(bad) => Err(bad.into()),
+            };
+            if let Err(error) = unmade {
                 tracing::warn!(%error, network = network.name, "not taken away");
             }
         }

@@ -24,15 +24,17 @@ pub use network::{Endpoint, Network, Place, Published, Subnet};
 pub use ports::PortWish;
 pub(crate) use wish::joined;
 
+use crate::config::Settings;
 use crate::kernel::bus::Bus;
 use crate::services::{Failure, clock, naming};
 use crate::store::{Kind, Store};
+use crate::tenants::{self, Tenant};
 use crate::transport::Helpers;
 use docker_api::networks::NetworkCreateRequest;
 use ipam::{NoAddress, Pool};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use protocol::Principal;
-use protocol::names::InterfaceName;
+use protocol::names::{InterfaceName, Label};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +55,7 @@ struct Live {
 /// A container on a network.
 #[derive(Debug, Clone)]
 struct Member {
+    tenant: Label,
     name: String,
     /// Every name by which its neighbours find it.
     names: Vec<String>,
@@ -98,6 +101,7 @@ pub struct Networks {
     /// Everything published.
     ports: Arc<Mutex<Vec<ports::Held>>>,
     wiring: Arc<tokio::sync::Mutex<()>>,
+    tenants: Arc<[Tenant]>,
 }
 
 /// How a container wants to be on a network.
@@ -124,7 +128,7 @@ pub struct Joining {
 }
 
 impl Networks {
-    /// Loads the networks, makes the predefined ones where they are missing.
+    /// Loads the networks, makes the predefined ones where they are missing: each tenant has a bridge.
     ///
     /// # Errors
     /// What the store answers.
@@ -133,19 +137,14 @@ impl Networks {
         helpers: Helpers,
         bus: Bus,
         installation: String,
-        wanted: Ipv4Net,
+        settings: &Settings,
     ) -> Result<Self, Failure> {
         let stored: Vec<(String, Network)> = store.all(Kind::Network).await?;
         let mut table: Table = stored
             .into_iter()
             .map(|(id, network)| (id, Live::new(network)))
             .collect();
-        for (name, driver) in [("bridge", "bridge"), ("host", "host"), ("none", "null")] {
-            let is_it = |live: &Live| live.network.tenant.is_none() && live.network.name == name;
-            if table.values().any(is_it) {
-                continue;
-            }
-            let network = predefined(name, driver, wanted);
+        for network in missing(&table, settings) {
             store.put(Kind::Network, &network.id, &network).await?;
             table.insert(network.id.clone(), Live::new(network));
         }
@@ -157,6 +156,7 @@ impl Networks {
             table: Arc::new(Mutex::new(table)),
             ports: Arc::default(),
             wiring: Arc::default(),
+            tenants: settings.tenants.clone().into(),
         })
     }
 
@@ -177,10 +177,12 @@ impl Networks {
     /// Every network that the caller may see.
     #[must_use]
     pub fn all(&self, by: &Principal) -> Vec<Network> {
-        let seen = |network: &Network| is_seen(network, by.tenant.as_str());
         let table = self.table();
         let networks = table.values().map(|live| &live.network);
-        networks.filter(|network| seen(network)).cloned().collect()
+        networks
+            .filter(|network| network.is_seen_by(by.tenant.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// A network by id, name or beginning of an id.
@@ -197,7 +199,7 @@ impl Networks {
             table
                 .values()
                 .map(|live| &live.network)
-                .filter(|network| is_seen(network, tenant))
+                .filter(|network| network.is_seen_by(tenant))
         };
         let whole = |network: &&Network| network.id == text || network.name == text;
         if let Some(network) = seen().find(whole) {
@@ -220,12 +222,14 @@ impl Networks {
         network.is_bridge().then_some(bridge)
     }
 
-    /// Who is on a network now: container id, container name, place.
+    /// Which of the caller's containers are on a network now: container id, container name, place. On `host` and `none` may be
+    /// those of others too.
     #[must_use]
-    pub fn members(&self, network: &Network) -> Vec<(String, String, Endpoint)> {
+    pub fn members(&self, by: &Principal, network: &Network) -> Vec<(String, String, Endpoint)> {
         let table = self.table();
         let members = table.get(&network.id).into_iter().flat_map(|live| &live.members);
         members
+            .filter(|(_, member)| member.tenant == by.tenant)
             .map(|(id, member)| (id.clone(), member.name.clone(), member.endpoint.clone()))
             .collect()
     }
@@ -246,7 +250,7 @@ impl Networks {
         }
         let network = self.make(by, wish).await?;
         self.store.put(Kind::Network, &network.id, &network).await?;
-        self.tell(&network, "create", &[]);
+        self.tell(by, &network, "create", &[]);
         Ok(network)
     }
 
@@ -257,12 +261,12 @@ impl Networks {
     pub async fn remove(&self, by: &Principal, text: &str) -> Result<(), Failure> {
         let network = self.find(by, text)?;
         let name = &network.name;
-        if network.tenant.is_none() {
+        if network.is_predefined() {
             let text = format!("{name} is a pre-defined network and cannot be removed");
             return Err(Failure::Forbidden(text));
         }
         let _wiring = self.wiring.lock().await;
-        let active = self.members(&network);
+        let active = self.members(by, &network);
         if !active.is_empty() {
             let endpoints: Vec<String> = active
                 .iter()
@@ -277,7 +281,7 @@ impl Networks {
         self.unmake(by, &network).await?;
         self.store.delete(Kind::Network, &network.id).await?;
         self.table().remove(&network.id);
-        self.tell(&network, "destroy", &[]);
+        self.tell(by, &network, "destroy", &[]);
         Ok(())
     }
 
@@ -314,7 +318,7 @@ impl Networks {
                 .map(|subnet| subnet.gateway),
         };
         live.members
-            .insert(joining.container.clone(), member(joining, &endpoint));
+            .insert(joining.container.clone(), member(by, joining, &endpoint));
         Ok(endpoint)
     }
 
@@ -336,7 +340,7 @@ impl Networks {
                 }
             }
             live.members
-                .insert(joining.container.clone(), member(joining, endpoint));
+                .insert(joining.container.clone(), member(by, joining, endpoint));
         }
         self.ensure_up(by, &endpoint.network_id).await
     }
@@ -362,28 +366,62 @@ impl Networks {
         }
     }
 
-    /// The host's address as containers on any network reach it: that on the default bridge.
+    /// The host's address as a tenant's containers on any network reach it: that on its default bridge.
     #[must_use]
-    pub fn host_gateway(&self) -> Option<IpAddr> {
+    pub fn host_gateway(&self, tenant: &str) -> Option<IpAddr> {
         let table = self.table();
-        let bridge = table.values().find(|live| live.network.is_default())?;
+        let is_it = |live: &&Live| live.network.is_default() && live.network.owner() == tenant;
+        let bridge = table.values().find(is_it)?;
         bridge.network.subnets.first().map(|subnet| subnet.gateway)
     }
 
-    /// Publishes an event about a network with dockerd's attributes.
-    pub fn tell(&self, network: &Network, action: &str, extra: &[(&str, &str)]) {
+    /// Publishes an event about a network with dockerd's attributes, to the tenant that did it: some networks are everybody's.
+    pub fn tell(&self, by: &Principal, network: &Network, action: &str, extra: &[(&str, &str)]) {
         let own = [("name", network.name.as_str()), ("type", network.driver.as_str())];
         let attributes = own.iter().chain(extra);
         let attributes = attributes
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        self.bus.publish("network", action, &network.id, attributes);
+        self.bus
+            .publish(by.tenant.as_str(), "network", action, &network.id, attributes);
     }
 }
 
-fn predefined(name: &str, driver: &str, wanted: Ipv4Net) -> Network {
-    let net = IpNet::V4(wanted.trunc());
-    let subnet = Subnet {
+/// The predefined networks that are not there yet. The bridge of the tenant `default` gets the wanted subnet, those of others
+/// the next free ones; the host's routes are looked at when a bridge is made.
+fn missing(table: &Table, settings: &Settings) -> Vec<Network> {
+    let wanted = IpNet::V4(settings.bridge_subnet.trunc());
+    let is_there = |name: &str, owner: &str| {
+        let is_it = |live: &Live| live.network.owner() == owner && live.network.name == name;
+        table.values().any(is_it)
+    };
+    let mut made = Vec::new();
+    for (name, driver) in network::PREDEFINED {
+        if !is_there(name, tenants::DEFAULT) {
+            let subnet = (driver == "bridge").then_some(wanted);
+            made.push(predefined(name, driver, None, subnet));
+        }
+    }
+    let stored = table.values().flat_map(|live| &live.network.subnets);
+    let mut used: Vec<IpNet> = stored.map(|subnet| subnet.net).chain([wanted]).collect();
+    let others = settings.tenants.iter().map(|tenant| tenant.name.as_str());
+    for tenant in others.filter(|name| *name != tenants::DEFAULT && !is_there("bridge", name)) {
+        let Some(net) = subnets::first_free(subnets::ipv4(), &used) else {
+            // The tenant is told that there is no such network; its other ones work.
+            tracing::error!(
+                tenant,
+                "all predefined address pools are used up: no default bridge"
+            );
+            continue;
+        };
+        used.push(net);
+        made.push(predefined("bridge", "bridge", Some(tenant), Some(net)));
+    }
+    made
+}
+
+fn predefined(name: &str, driver: &str, tenant: Option<&str>, net: Option<IpNet>) -> Network {
+    let subnet = |net| Subnet {
         net,
         range: None,
         gateway: ipam::first_address(net, None),
@@ -394,14 +432,10 @@ fn predefined(name: &str, driver: &str, wanted: Ipv4Net) -> Network {
     Network {
         id: naming::new_id(),
         name: name.to_owned(),
-        tenant: None,
+        tenant: tenant.map(str::to_owned),
         driver: driver.to_owned(),
         created_ns: clock::now_ns(),
-        subnets: if driver == "bridge" {
-            vec![subnet]
-        } else {
-            Vec::new()
-        },
+        subnets: net.map(subnet).into_iter().collect(),
         internal: false,
         attachable: false,
         options: BTreeMap::new(),
@@ -410,18 +444,15 @@ fn predefined(name: &str, driver: &str, wanted: Ipv4Net) -> Network {
     }
 }
 
-fn member(joining: &Joining, endpoint: &Endpoint) -> Member {
+fn member(by: &Principal, joining: &Joining, endpoint: &Endpoint) -> Member {
     Member {
+        tenant: by.tenant.clone(),
         name: joining.name.clone(),
         names: joining.names.clone(),
         links: joining.links.clone(),
         name_servers: joining.name_servers.clone(),
         endpoint: endpoint.clone(),
     }
-}
-
-fn is_seen(network: &Network, tenant: &str) -> bool {
-    network.tenant.as_deref().is_none_or(|owner| owner == tenant)
 }
 
 fn short(id: &str) -> &str {

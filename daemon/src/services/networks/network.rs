@@ -1,5 +1,6 @@
 //! A network as it is stored, a container's place on one, and what was published there.
 
+use crate::tenants;
 use ipnet::IpNet;
 use protocol::net::Transport;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub(super) const OPTION_HOST_BINDING: &str = "com.docker.network.bridge.host_bin
 /// Largest packet, in bytes.
 pub(super) const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
+/// The networks that are there without having been made, with their drivers. Each tenant has a bridge of its own.
+pub(super) const PREDEFINED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
+
 /// Largest packet of a link where nobody says otherwise, in bytes: Ethernet's.
 const MTU_BYTES_DEFAULT: u16 = 1500;
 
@@ -25,7 +29,7 @@ pub struct Network {
     pub id: String,
     /// Its name; unique within a tenant.
     pub name: String,
-    /// Whose it is; none is everybody's: `bridge`, `host` and `none`.
+    /// Whose it is; none is the tenant `default`'s for `bridge`, and everybody's for `host` and `none`.
     pub tenant: Option<String>,
     /// `bridge`, `host` or `null`.
     pub driver: String,
@@ -69,10 +73,28 @@ impl Network {
         self.driver == "bridge"
     }
 
-    /// Whether it is dockerd's default bridge, on which names are not resolved.
+    /// Whether it is a tenant's default bridge, on which names are not resolved.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        self.tenant.is_none() && self.is_bridge()
+        self.is_bridge() && self.is_predefined()
+    }
+
+    /// Whether it is there without having been made: such names cannot be given to another.
+    #[must_use]
+    pub fn is_predefined(&self) -> bool {
+        PREDEFINED.iter().any(|(name, _)| *name == self.name)
+    }
+
+    /// Whose bridge it is.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.tenant.as_deref().unwrap_or(tenants::DEFAULT)
+    }
+
+    /// Whether a tenant sees it.
+    #[must_use]
+    pub(super) fn is_seen_by(&self, tenant: &str) -> bool {
+        self.owner() == tenant || (self.tenant.is_none() && !self.is_bridge())
     }
 
     /// Whether it has a subnet of this family.

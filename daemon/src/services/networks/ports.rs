@@ -11,6 +11,7 @@ use super::network::{Endpoint, Published, transport};
 use super::proxy::{self, Proxy};
 use super::{Network, Networks};
 use crate::services::Failure;
+use crate::tenants;
 use crate::transport::TransportError;
 use protocol::net::{PortRule, Request, Transport};
 use protocol::{ErrorCode, Principal};
@@ -121,6 +122,11 @@ impl Networks {
         }
     }
 
+    /// The host's ports that the tenant may publish; none is every port.
+    fn allowed(&self, by: &Principal) -> Option<&RangeInclusive<u16>> {
+        tenants::named(&self.tenants, by.tenant.as_str())?.ports.as_ref()
+    }
+
     fn drop_ports(&self, container: &str) {
         self.ports().retain(|held| held.container != container);
     }
@@ -134,12 +140,14 @@ impl Networks {
         wishes: &[PortWish],
     ) -> Result<Vec<Published>, Failure> {
         let mut all = Vec::new();
+        let allowed = self.allowed(by);
         for wish in wishes {
             let hosts = hosts(wish, network);
             let free = wish.host_ports.is_none();
+            let candidates = candidates(wish, allowed, by)?;
             let mut taken = None;
             let mut found = None;
-            for port in wish.host_ports.clone().unwrap_or(EPHEMERAL) {
+            for port in candidates {
                 match self.bind_group(by, endpoint, wish, &hosts, port).await {
                     Ok(group) => {
                         found = Some(group);
@@ -250,6 +258,28 @@ impl Networks {
     }
 }
 
+/// The host's ports that are tried for a wish, in order.
+fn candidates(
+    wish: &PortWish,
+    allowed: Option<&RangeInclusive<u16>>,
+    by: &Principal,
+) -> Result<RangeInclusive<u16>, Failure> {
+    let Some(allowed) = allowed else {
+        return Ok(wish.host_ports.clone().unwrap_or(EPHEMERAL));
+    };
+    let wished = wish.host_ports.as_ref().unwrap_or(allowed);
+    let both = *wished.start().max(allowed.start())..=*wished.end().min(allowed.end());
+    if both.is_empty() {
+        return Err(Failure::Forbidden(format!(
+            "the tenant {} may publish the host's ports {} to {} only",
+            by.tenant,
+            allowed.start(),
+            allowed.end()
+        )));
+    }
+    Ok(both)
+}
+
 /// The addresses that a port is published at.
 fn hosts(wish: &PortWish, network: &Network) -> Vec<IpAddr> {
     match wish.host.or(network.host_binding()) {
@@ -320,6 +350,7 @@ fn binding(endpoint: &Endpoint, published: Published) -> String {
 mod tests {
     use super::super::network::Place;
     use super::*;
+    use protocol::names::Label;
 
     fn published(host: &str, host_port: u16) -> Published {
         Published {
@@ -364,6 +395,29 @@ mod tests {
             ..any
         };
         assert!(!conflict(&any, &udp));
+    }
+
+    #[test]
+    fn a_tenant_publishes_ports_of_its_range_only() {
+        let by = Principal {
+            tenant: Label::new("red").unwrap(),
+            subject: Label::new("uid:1").unwrap(),
+        };
+        let tried = |host_ports: Option<RangeInclusive<u16>>, allowed: Option<RangeInclusive<u16>>| {
+            let wish = PortWish {
+                host_ports,
+                ..PortWish::again(published("0.0.0.0", 1))
+            };
+            candidates(&wish, allowed.as_ref(), &by).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(tried(None, None), Ok(EPHEMERAL));
+        assert_eq!(tried(Some(80..=80), None), Ok(80..=80));
+        assert_eq!(tried(None, Some(20000..=20099)), Ok(20000..=20099));
+        assert_eq!(tried(Some(20050..=20150), Some(20000..=20099)), Ok(20050..=20099));
+        let refusal = "the tenant red may publish the host's ports 20000 to 20099 only";
+        for outside in [80..=80, 19999..=19999, 20100..=20200] {
+            assert_eq!(tried(Some(outside), Some(20000..=20099)), Err(refusal.to_owned()));
+        }
     }
 
     #[test]

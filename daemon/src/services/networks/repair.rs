@@ -2,6 +2,7 @@
 
 use super::bridge::anchor;
 use super::{Network, Networks};
+use crate::kernel::housekeeping_of;
 use protocol::{ErrorCode, Principal};
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ impl Networks {
                 "its rules were flushed and are loaded again"
             );
             let rules = self.rule_set(&network, &self.port_rules(&network.id))?;
-            self.load(by, &network, rules).await?;
+            self.load(&housekeeping_of(network.owner())?, &network, rules)
+                .await?;
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Volumes {
             table = match &options.beginning {
                 Beginning::Empty => {
                     self.build(by, &volume, &options).await?;
-                    self.show(&mut table, volume);
+                    self.show(by, &mut table, volume);
                     table
                 }
                 Beginning::Clone { of, .. } | Beginning::Copy { of } if table.get(tenant, of).is_none() => {
@@ -112,10 +112,10 @@ impl Volumes {
         Ok(entry.volume.clone())
     }
 
-    fn show(&self, table: &mut Table, volume: Volume) {
+    fn show(&self, by: &Principal, table: &mut Table, volume: Volume) {
         let name = volume.name.clone();
         table.insert(volume);
-        self.tell("create", &name, &[("driver", DRIVER)]);
+        self.tell(by, "create", &name, &[("driver", DRIVER)]);
     }
 
     /// Makes a volume while others use the table, and to its end even where the client that asked goes away.
@@ -128,7 +128,7 @@ impl Volumes {
         let making = tokio::spawn(async move {
             volumes.build(&by, &volume, &options).await?;
             let mut table = volumes.table.lock().await;
-            volumes.show(&mut table, volume);
+            volumes.show(&by, &mut table, volume);
             drop(reserved);
             Ok(())
         });

@@ -205,7 +205,7 @@ impl Volumes {
         }
         self.store.delete(Kind::Volume, &key).await?;
         table.remove(tenant, name);
-        self.tell("destroy", name, &[("driver", DRIVER)]);
+        self.tell(by, "destroy", name, &[("driver", DRIVER)]);
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl Volumes {
             }
         }
         let reclaimed = pruned.reclaimed_bytes.to_string();
-        self.tell("prune", "", &[("reclaimed", &reclaimed)]);
+        self.tell(by, "prune", "", &[("reclaimed", &reclaimed)]);
         Ok(pruned)
     }
 
@@ -430,12 +430,13 @@ impl Volumes {
         Ok(true)
     }
 
-    fn tell(&self, action: &str, name: &str, attributes: &[(&str, &str)]) {
+    fn tell(&self, by: &Principal, action: &str, name: &str, attributes: &[(&str, &str)]) {
         let attributes = attributes
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        self.bus.publish("volume", action, name, attributes);
+        self.bus
+            .publish(by.tenant.as_str(), "volume", action, name, attributes);
     }
 }
 

@@ -80,11 +80,12 @@ impl Downloads {
         }
     }
 
-    /// Joins the download of a blob, or begins it.
-    pub(in super::super) fn join(&self, session: &Session, blob: &Descriptor) -> Arc<Download> {
+    /// Joins a tenant's download of a blob, or begins it. What the registry gives one tenant it need not give another.
+    pub(in super::super) fn join(&self, tenant: &str, session: &Session, blob: &Descriptor) -> Arc<Download> {
+        let key = format!("{tenant} {}", blob.digest);
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, download| download.strong_count() > 0);
-        if let Some(download) = under_way.get(&blob.digest).and_then(Weak::upgrade)
+        if let Some(download) = under_way.get(&key).and_then(Weak::upgrade)
             && !matches!(*download.stage.borrow(), Stage::Failed(_))
         {
             return download;
@@ -109,7 +110,7 @@ impl Downloads {
             stage,
             task: task.abort_handle(),
         });
-        under_way.insert(blob.digest.clone(), Arc::downgrade(&download));
+        under_way.insert(key, Arc::downgrade(&download));
         download
     }
 

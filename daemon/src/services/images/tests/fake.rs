@@ -28,6 +28,7 @@ pub(in super::super) fn image(digit: char, tags: &[&str]) -> Image {
         parent: None,
         size_bytes: 0,
         tagged_at_ns: 0,
+        tenant: crate::tenants::DEFAULT.to_owned(),
     }
 }
 

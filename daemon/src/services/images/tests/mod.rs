@@ -137,7 +137,13 @@ impl World {
             let rows = self.store.all::<serde_json::Value>(kind).await.unwrap();
             assert!(rows.is_empty(), "{rows:?}");
         }
-        assert!(self.images.all().await.unwrap().is_empty());
+        assert!(
+            self.images
+                .all(&housekeeping().unwrap())
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 
     /// Files of uploads and downloads under way.
@@ -156,7 +162,7 @@ impl World {
             .listen()
             .0
             .iter()
-            .map(|event| format!("{} {}", event.action, name(event)))
+            .map(|news| format!("{} {}", news.event.action, name(&news.event)))
             .collect()
     }
 }
@@ -185,7 +191,7 @@ fn a_loaded_image_stands_on_snapshots_and_survives_a_restart() {
             world.load(&archive).await,
             ["Loaded image: x:1\n", "Loaded image: y:1\n"]
         );
-        let image = world.images.find("y:1").await.unwrap();
+        let image = world.images.find(&housekeeping().unwrap(), "y:1").await.unwrap();
         assert_eq!((image.size_bytes, image.tagged_at_ns), (6, 0));
         {
             let host = world.host.lock();
@@ -200,7 +206,15 @@ fn a_loaded_image_stands_on_snapshots_and_survives_a_restart() {
             );
         }
         assert_eq!(world.events(), [format!("load {}", image.id)]);
-        assert_eq!(*world.restarted().await.find("x:1").await.unwrap(), *image);
+        assert_eq!(
+            *world
+                .restarted()
+                .await
+                .find(&housekeeping().unwrap(), "x:1")
+                .await
+                .unwrap(),
+            *image
+        );
     });
 }
 
@@ -317,7 +331,11 @@ fn what_the_freebsd_project_publishes_loads() {
             xz.write_all(&oci_layout_with(&archive, &more)).unwrap();
             let lines = world.load(&xz.finish().unwrap()).await;
             assert_eq!(lines, ["Loaded image: freebsd-static:14.3\n"], "{more}");
-            let image = world.images.find("freebsd-static:14.3").await.unwrap();
+            let image = world
+                .images
+                .find(&housekeeping().unwrap(), "freebsd-static:14.3")
+                .await
+                .unwrap();
             assert_eq!(
                 (&image.config.config.cmd, image.chain.len()),
                 (&command, 1),
@@ -326,7 +344,15 @@ fn what_the_freebsd_project_publishes_loads() {
             assert_eq!(image.config.os, "freebsd");
             // What is read is not what is kept: the id is the digest of the text as it came.
             assert_eq!(chain::digest_of(image.config_json.as_bytes()), image.id);
-            assert_eq!(*world.restarted().await.find(&image.id).await.unwrap(), *image);
+            assert_eq!(
+                *world
+                    .restarted()
+                    .await
+                    .find(&housekeeping().unwrap(), &image.id)
+                    .await
+                    .unwrap(),
+                *image
+            );
         }
     });
 }
@@ -338,18 +364,44 @@ fn a_name_moves_with_the_words_of_dockerd() {
         world
             .load(&save(&[SavedImage::new(&[&layer("a")], &["x:1"])]))
             .await;
-        let old = world.images.find("x:1").await.unwrap().id.clone();
+        let old = world
+            .images
+            .find(&housekeeping().unwrap(), "x:1")
+            .await
+            .unwrap()
+            .id
+            .clone();
         let lines = world
             .load(&save(&[SavedImage::new(&[&layer("b")], &["x:1"])]))
             .await;
         let renamed =
             format!("The image x:1 already exists, renaming the old one with ID {old} to empty string\n");
         assert_eq!(lines, [renamed, "Loaded image: x:1\n".to_owned()]);
-        assert!(world.images.find(&old).await.unwrap().tags.is_empty());
+        assert!(
+            world
+                .images
+                .find(&housekeeping().unwrap(), &old)
+                .await
+                .unwrap()
+                .tags
+                .is_empty()
+        );
         let name = target("z", "2").unwrap().unwrap();
-        world.images.tag("x:1", &name).await.unwrap();
+        world
+            .images
+            .tag(&housekeeping().unwrap(), "x:1", &name)
+            .await
+            .unwrap();
         assert_eq!(world.events().last().unwrap(), "tag z:2");
-        assert!(world.images.find("z:2").await.unwrap().tagged_at_ns > 0);
+        assert!(
+            world
+                .images
+                .find(&housekeeping().unwrap(), "z:2")
+                .await
+                .unwrap()
+                .tagged_at_ns
+                > 0
+        );
     });
 }
 
@@ -365,8 +417,8 @@ fn shared_layers_go_with_the_last_image() {
             ]))
             .await;
         let (one, two) = (
-            world.images.find("x:1").await.unwrap(),
-            world.images.find("y:1").await.unwrap(),
+            world.images.find(&housekeeping().unwrap(), "x:1").await.unwrap(),
+            world.images.find(&housekeeping().unwrap(), "y:1").await.unwrap(),
         );
         let deleted = world.remove("x:1").await.unwrap();
         assert_eq!(
@@ -397,7 +449,7 @@ fn a_layer_that_a_container_was_cloned_from_goes_after_the_container() {
         world
             .load(&save(&[SavedImage::new(&[&layer("a"), &layer("b")], &["x:1"])]))
             .await;
-        let image = world.images.find("x:1").await.unwrap();
+        let image = world.images.find(&housekeeping().unwrap(), "x:1").await.unwrap();
         let top = format!("images/{}", image.chain[1]);
         world
             .host
@@ -413,7 +465,9 @@ fn a_layer_that_a_container_was_cloned_from_goes_after_the_container() {
         world.images.sweep(&by).await;
         assert_eq!(world.host.lock().datasets.len(), 3);
         world.host.lock().datasets.remove("containers/c");
-        world.bus.publish("container", "destroy", "c", Default::default());
+        world
+            .bus
+            .publish("default", "container", "destroy", "c", Default::default());
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(10)).await;
             // The row is the last thing that goes.
@@ -431,14 +485,26 @@ fn an_import_is_an_image_of_one_layer() {
     run(async {
         let world = World::new().await;
         let id = world.import(&gzip(&layer("root")), "imp:2").await.unwrap();
-        let image = world.images.find("imp:2").await.unwrap();
+        let image = world
+            .images
+            .find(&housekeeping().unwrap(), "imp:2")
+            .await
+            .unwrap();
         assert_eq!(
             (&image.id, &image.config.comment),
             (&id, &"Imported from -".to_owned())
         );
         assert_eq!(image.config.rootfs.diff_ids, [chain::digest_of(&layer("root"))]);
         assert_eq!(image.config.os, "linux");
-        assert_eq!(world.images.history("imp:2").await.unwrap()[0].size, 4);
+        assert_eq!(
+            world
+                .images
+                .history(&housekeeping().unwrap(), "imp:2")
+                .await
+                .unwrap()[0]
+                .size,
+            4
+        );
         assert_eq!(world.events(), ["tag imp:2".to_owned(), format!("import {id}")]);
         let bad = world.import(&[b'x'; 1400], "bad").await.unwrap_err();
         assert!(matches!(bad, Failure::System(text) if text == "archive/tar: invalid tar header"));
@@ -483,7 +549,11 @@ fn rows_and_datasets_agree_after_a_restart() {
             SavedImage::new(&[&layer("lost")], &["lost:1"]),
         ];
         world.load(&save(&archive)).await;
-        let lost = world.images.find("lost:1").await.unwrap();
+        let lost = world
+            .images
+            .find(&housekeeping().unwrap(), "lost:1")
+            .await
+            .unwrap();
         {
             let mut host = world.host.lock();
             let lost = format!("images/{}", lost.chain[0]);
@@ -496,8 +566,8 @@ fn rows_and_datasets_agree_after_a_restart() {
             host.mounts.insert("i-bbb".to_owned(), "images/bbb".to_owned());
         }
         let images = world.restarted().await;
-        assert!(images.find("kept:1").await.is_ok());
-        assert!(images.find("lost:1").await.is_err());
+        assert!(images.find(&housekeeping().unwrap(), "kept:1").await.is_ok());
+        assert!(images.find(&housekeeping().unwrap(), "lost:1").await.is_err());
         {
             let host = world.host.lock();
             assert_eq!((host.datasets.len(), host.mounts.len()), (1, 0));

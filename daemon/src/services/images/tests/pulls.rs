@@ -96,7 +96,7 @@ fn what_breaks_off_is_taken_up_where_it_broke() {
             ranges(&registry.asked(&blob)),
             ["", "bytes=100000-", "bytes=150000-"]
         );
-        assert!(world.images.find(&name).await.is_ok());
+        assert!(world.images.find(&housekeeping().unwrap(), &name).await.is_ok());
         assert!(world.spooled().is_empty());
     });
 }
@@ -340,7 +340,13 @@ fn a_blob_comes_once_for_all_who_want_it_and_stays_when_one_goes() {
         assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
         assert_eq!(ranges(&registry.asked(&blob)), ["", "bytes=100000-"]);
         assert_eq!(world.host.lock().extractions, 2);
-        assert!(world.images.find(&name("x")).await.is_err());
+        assert!(
+            world
+                .images
+                .find(&housekeeping().unwrap(), &name("x"))
+                .await
+                .is_err()
+        );
     });
 }
 

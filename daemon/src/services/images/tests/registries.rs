@@ -113,7 +113,7 @@ fn mirrors_are_asked_in_order_and_one_that_fails_is_passed_over() {
             })
             .await
             .unwrap();
-        assert!(world.images.find("x:1").await.is_ok());
+        assert!(world.images.find(&housekeeping().unwrap(), "x:1").await.is_ok());
         // The distribution's question was answered by the second already.
         for (mirror, asked) in [(&empty, 2), (&cut, 2), (&good, 1)] {
             assert_eq!(mirror.asked("/v2/library/x/manifests/1").len(), asked);
@@ -164,7 +164,7 @@ fn of_several_platforms_the_wanted_one_is_taken() {
                 })
                 .await
                 .unwrap();
-            let image = world.images.find(&name).await.unwrap();
+            let image = world.images.find(&housekeeping().unwrap(), &name).await.unwrap();
             assert_eq!(
                 (image.config.os.as_str(), image.config.architecture.as_str()),
                 (os, architecture)
@@ -213,7 +213,7 @@ fn what_breaks_off_is_pushed_again_and_uploads_elsewhere_carry_no_credentials() 
         registry.guard(&basic, "Basic realm=x");
         let auth = base64::engine::general_purpose::URL_SAFE.encode(r#"{"username":"u","password":"p"}"#);
         let push = async || {
-            let mut lines = world.images.push(name.clone(), &auth);
+            let mut lines = world.images.push(&housekeeping().unwrap(), name.clone(), &auth);
             let mut told = Vec::new();
             while let Some(line) = lines.recv().await {
                 told.push(format!("{}{}", line.status, line.error));
@@ -251,7 +251,11 @@ fn what_breaks_off_is_pushed_again_and_uploads_elsewhere_carry_no_credentials() 
         let elsewhere = format!("{}/y:1", registry.host());
         world
             .images
-            .tag(&name.familiar(), &Reference::parse(&elsewhere).unwrap())
+            .tag(
+                &housekeeping().unwrap(),
+                &name.familiar(),
+                &Reference::parse(&elsewhere).unwrap(),
+            )
             .await
             .unwrap();
         registry.fault(
@@ -260,7 +264,11 @@ fn what_breaks_off_is_pushed_again_and_uploads_elsewhere_carry_no_credentials() 
             Fault::UploadTo(format!("http://{}", other.host())),
         );
         registry.fault("HEAD /v2/y/", 9, Fault::Status(404, ""));
-        let mut lines = world.images.push(Reference::parse(&elsewhere).unwrap(), &auth);
+        let mut lines = world.images.push(
+            &housekeeping().unwrap(),
+            Reference::parse(&elsewhere).unwrap(),
+            &auth,
+        );
         while lines.recv().await.is_some() {}
         let seen = other.asked("");
         assert!(seen.iter().any(|asked| asked.line.starts_with("P")), "{seen:?}");
