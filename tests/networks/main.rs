@@ -11,6 +11,7 @@ mod outside;
 mod probe;
 mod reach;
 mod survival;
+mod tenants;
 
 use std::process::Command;
 use system_tests::docker::Docker;
@@ -28,12 +29,16 @@ const TOOLS: [(&str, &str); 5] = [
 
 /// An engine of its own with the base image, and the docker command for it; or the line that says what is missing.
 fn start(test: &str) -> Option<(Engine, Docker)> {
+    start_as(test, || Engine::start("nets"))
+}
+
+fn start_as(test: &str, start: impl FnOnce() -> Result<Engine, String>) -> Option<(Engine, Docker)> {
     let missing = TOOLS
         .iter()
         .find(|(tool, version)| Command::new(tool).arg(version).output().is_err());
     let started = match missing {
         Some((tool, _)) => Err(format!("needs {tool}")),
-        None => Engine::start("nets"),
+        None => start(),
     };
     match started.and_then(|engine| engine.import_base().map(|()| engine)) {
         Ok(engine) => {

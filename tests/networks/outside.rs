@@ -1,6 +1,10 @@
 //! A second machine beside this one: a network namespace that knows no way to any container.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tests of one process that have another machine.
+const TESTS_MAX: u32 = 2;
 
 /// The other machine.
 pub(crate) struct Outside {
@@ -14,9 +18,10 @@ pub(crate) struct Outside {
 
 impl Outside {
     pub(crate) fn new() -> Outside {
-        let id = std::process::id();
-        // Addresses for tests between two networks (RFC 2544) and for documentation (RFC 3849), by process so that two runs
-        // do not meet.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // Addresses for tests between two networks (RFC 2544) and for documentation (RFC 3849), by process and test so that no
+        // two meet.
+        let id = std::process::id() * TESTS_MAX + COUNT.fetch_add(1, Ordering::Relaxed);
         let (v4, v6) = (
             format!("198.19.{}", id % 250),
             format!("2001:db8:{:x}", id % 0xffff),

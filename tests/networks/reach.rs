@@ -15,7 +15,7 @@ const TRIES_MAX: u32 = 3;
 
 /// What must come of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     /// An answer, with the asker's own address seen by the server.
     Itself,
     /// An answer, whoever was seen.
@@ -25,15 +25,15 @@ enum Wanted {
 }
 
 /// One line of the table: a name, where the asker is, whom it asks by IPv4 and IPv6, the port, what must come of it.
-struct Row<'a> {
-    name: &'a str,
-    from: &'a Place,
-    to: [&'a str; 2],
-    port: u16,
-    wanted: Wanted,
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) from: &'a Place,
+    pub(crate) to: [&'a str; 2],
+    pub(crate) port: u16,
+    pub(crate) wanted: Wanted,
 }
 
-fn addresses(docker: &Docker, container: &str, network: &str) -> [String; 2] {
+pub(crate) fn addresses(docker: &Docker, container: &str, network: &str) -> [String; 2] {
     let all = docker.ok(&format!(
         "inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container}"
     ));
@@ -116,8 +116,19 @@ fn a_published_port_is_reached_from_everywhere_and_the_rest_from_neighbours_only
         row("other network", &stranger, own, INSIDE, Wanted::Silence),
         row("other network, published", &stranger, host, port, Wanted::Answer),
     ];
+    let neighbours = addresses(&docker, "neighbour", "one");
+    check(&table, |row| match row.name {
+        "same network" => &neighbours,
+        _ => &outside.own,
+    });
+    docker.ok("rm -f server neighbour stranger");
+    engine.stop();
+}
+
+/// Asks everything that the table says. `itself` are the addresses that a server sees which sees the asker's own.
+pub(crate) fn check<'a>(table: &[Row<'_>], itself: impl Fn(&Row<'_>) -> &'a [String; 2]) {
     let mut wrong = Vec::new();
-    for row in &table {
+    for row in table {
         for (family, to) in row.to.iter().enumerate() {
             for protocol in ["tcp", "udp"] {
                 let tries = if row.wanted == Wanted::Silence {
@@ -126,12 +137,8 @@ fn a_published_port_is_reached_from_everywhere_and_the_rest_from_neighbours_only
                     TRIES_MAX
                 };
                 let seen = (0..tries).find_map(|_| row.from.ask(protocol, to, row.port));
-                let asker = match row.name {
-                    "same network" => addresses(&docker, "neighbour", "one")[family].clone(),
-                    _ => outside.own[family].clone(),
-                };
                 let fits = match row.wanted {
-                    Wanted::Itself => seen.as_ref() == Some(&asker),
+                    Wanted::Itself => seen.as_ref() == Some(&itself(row)[family]),
                     Wanted::Answer => seen.is_some(),
                     Wanted::Silence => seen.is_none(),
                 };
@@ -150,6 +157,4 @@ fn a_published_port_is_reached_from_everywhere_and_the_rest_from_neighbours_only
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    docker.ok("rm -f server neighbour stranger");
-    engine.stop();
 }
