@@ -6,6 +6,7 @@
 //! - `cli/`: the docker command against `cellblock dev`, as people use it.
 //! - `hostile/`: requests and archives that no honest client sends.
 //! - `processes/`: what each process may do, and what happens when one is killed.
+//! - `tenants/`: users of the host who share one daemon and see nothing of each other.
 //! - `demo/`: `cargo demo`.
 
 #![deny(unsafe_code)]
@@ -29,6 +30,8 @@ pub mod source;
 mod sys;
 pub mod tarball;
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod users;
 
 use std::io::Write;
 
