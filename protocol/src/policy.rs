@@ -4,7 +4,7 @@
 //! input. A helper believes its policy and nothing else; the daemon never sees or sends one.
 
 use crate::codec::{Decode, Encode};
-use crate::limits::POLICY_PATHS_MAX;
+use crate::limits::{POLICY_PATHS_MAX, TENANTS_MAX};
 use crate::names::{Bounded, HostPath, Label, Text};
 
 /// The policy of one helper.
@@ -40,12 +40,23 @@ pub struct MountPolicy {
     pub parent: Text<200>,
     /// Linux: the directory that plays the pool.
     pub pool_dir: HostPath,
-    /// Host directories whose content may be bind-mounted; none allows no host path.
+    /// Host directories whose content the tenant `default` may bind-mount; none allows no host path.
     pub bind_roots: Bounded<HostPath, POLICY_PATHS_MAX>,
     /// Host directories that are never bind-mounted even below a bind root: our own state.
     pub bind_refused: Bounded<HostPath, POLICY_PATHS_MAX>,
     /// FreeBSD: the number of the private devfs ruleset (devfs.rules(5)).
     pub devfs_ruleset: u16,
+    /// The same directories of other tenants; a tenant that stands nowhere has none.
+    pub tenants: Bounded<TenantRoots, TENANTS_MAX>,
+}
+
+/// Host directories whose content one tenant may bind-mount.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TenantRoots {
+    /// Its name.
+    pub tenant: Label,
+    /// The directories; none allows no host path.
+    pub bind_roots: Bounded<HostPath, POLICY_PATHS_MAX>,
 }
 
 /// What jails may be.
@@ -76,6 +87,19 @@ pub struct NetPolicy {
     pub anchor: Label,
     /// Whether the helper switches IPv4/IPv6 forwarding on at start.
     pub enable_forwarding: bool,
+    /// The tenants that may publish some of the host's ports only.
+    pub tenants: Bounded<TenantPorts, TENANTS_MAX>,
+}
+
+/// The host's ports that one tenant may publish.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TenantPorts {
+    /// Its name.
+    pub tenant: Label,
+    /// The lowest.
+    pub from: u16,
+    /// The highest.
+    pub to: u16,
 }
 
 /// Where trees may be written and read.

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::layout::Layout;
+use crate::tenants;
 use protocol::codec::encode;
 use protocol::handshake::HelperKind;
 use protocol::names::{Bounded, HostPath};
@@ -75,12 +76,14 @@ impl<'a> Policies<'a> {
             HelperKind::Net => Policy::Net(NetPolicy {
                 anchor: config.anchor.clone(),
                 enable_forwarding: config.enable_forwarding,
+                tenants: Bounded::cut(tenants::ports(&config.tenants)),
             }),
             HelperKind::Mount => Policy::Mount(MountPolicy {
                 mount_root: self.mounts.clone(),
                 parent: config.parent_dataset.clone(),
                 pool_dir: self.pool.clone(),
                 bind_roots: config.bind_roots.clone(),
+                tenants: Bounded::cut(tenants::roots(&config.tenants)),
                 bind_refused: Bounded::cut(vec![self.base.clone()]),
                 devfs_ruleset: config.devfs_ruleset,
             }),

@@ -7,6 +7,7 @@ use crate::accounts;
 use crate::config::ConfigError;
 use protocol::limits::{POLICY_PATHS_MAX, TENANTS_MAX};
 use protocol::names::{Bounded, HostPath, Label};
+use protocol::policy::{TenantPorts, TenantRoots};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -211,6 +212,30 @@ pub fn words(tenant: &Tenant, members: &Members) -> String {
     words.join(" ")
 }
 
+/// What the mount helper is told.
+#[must_use]
+pub fn roots(tenants: &[Tenant]) -> Vec<TenantRoots> {
+    let of = |tenant: &Tenant| TenantRoots {
+        tenant: tenant.name.clone(),
+        bind_roots: tenant.bind_roots.clone(),
+    };
+    tenants.iter().map(of).collect()
+}
+
+/// What the net helper is told.
+#[must_use]
+pub fn ports(tenants: &[Tenant]) -> Vec<TenantPorts> {
+    let of = |tenant: &Tenant| {
+        let ports = tenant.ports.as_ref()?;
+        Some(TenantPorts {
+            tenant: tenant.name.clone(),
+            from: *ports.start(),
+            to: *ports.end(),
+        })
+    };
+    tenants.iter().filter_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,12 +266,15 @@ mod tests {
             words(&tenants[0], &members[0]),
             "red uid:0 uid:4242 gid:4343 containers:3 ports:20000-20099"
         );
+        assert_eq!(roots(&tenants)[0].bind_roots, tenants[0].bind_roots);
+        assert_eq!((ports(&tenants)[0].from, ports(&tenants)[0].to), (20000, 20099));
         assert_eq!(
             tenants[0].bind_roots.as_slice(),
             [HostPath::new("/srv/red").unwrap()]
         );
         let plain = of(&table("blue", "users = [7]")).unwrap();
         assert_eq!((plain[0].containers_max, plain[0].ports.clone()), (None, None));
+        assert_eq!(ports(&plain), []);
         assert!(plain[0].bind_roots.as_slice().is_empty());
     }
 

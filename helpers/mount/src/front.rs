@@ -9,7 +9,7 @@ use protocol::handshake::{HelperKind, HostFacts};
 use protocol::mount::{BindSource, Request, Response};
 use protocol::names::{Bounded, MountName};
 use protocol::policy::MountPolicy;
-use protocol::{Answer, ErrorCode, HelperError};
+use protocol::{Answer, ErrorCode, HelperError, Principal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 
@@ -19,6 +19,8 @@ pub struct Front {
     policy: MountPolicy,
     hand: Hand,
     facts: HostFacts,
+    /// Number of the bind roots of whoever asks.
+    list: usize,
 }
 
 impl Front {
@@ -31,6 +33,7 @@ impl Front {
             policy,
             hand,
             facts: host::facts()?,
+            list: 0,
         })
     }
 
@@ -81,9 +84,24 @@ impl Service for Front {
         }
     }
 
+    fn permit(&mut self, by: &Principal, request: &Request) -> Answer<()> {
+        // A number beyond all lists allows no host path.
+        self.list = policy::list_of(&by.tenant, &self.policy).unwrap_or(order::NO_LIST);
+        match request {
+            Request::Dataset { dataset, .. } => policy::judge_owner(dataset, &by.tenant),
+            Request::Bind { .. }
+            | Request::Tmpfs { .. }
+            | Request::PseudoFileSystems { .. }
+            | Request::Unmount { .. }
+            | Request::Check { .. }
+            | Request::List { .. } => Ok(()),
+        }
+    }
+
     fn handle(&mut self, request: Request, _: Vec<OwnedFd>) -> Answer<Reply<Response>> {
-        policy::judge(&request, &self.policy)?;
-        let order = order::write(&request).map_err(|bad| HelperError::new(ErrorCode::BadContent, bad.0))?;
+        policy::judge(&request, &self.policy, self.list)?;
+        let order = order::write(&request, self.list)
+            .map_err(|bad| HelperError::new(ErrorCode::BadContent, bad.0))?;
         let done = self.hand.call(&order, &[])?;
         let response = match request {
             Request::PseudoFileSystems { .. } | Request::List { .. } => {

@@ -21,7 +21,8 @@ use std::os::fd::OwnedFd;
 /// Where the front sent what is no order, or the answer could not be sent.
 pub fn obey(orders: &Orders, host: &Host, policy: &MountPolicy) -> Result<()> {
     while let Some((order, fds)) = orders.next()? {
-        let answer = check(&order, &fds, policy).and_then(|request| perform(host, request));
+        let answer =
+            check(&order, &fds, policy).and_then(|request| perform(host, request, order::list(&order)));
         let done = answer.map(|mounts| Done {
             block: listing::to_block(&mounts),
             ..Done::default()
@@ -39,11 +40,11 @@ fn check(order: &Order, fds: &[OwnedFd], policy: &MountPolicy) -> Answer<Request
         ));
     }
     let request = order::read(order).map_err(|bad| HelperError::new(ErrorCode::Refused, bad.0))?;
-    policy::judge(&request, policy)?;
+    policy::judge(&request, policy, order::list(order))?;
     Ok(request)
 }
 
-fn perform(host: &Host, request: Request) -> Answer<Vec<Mounted>> {
+fn perform(host: &Host, request: Request, list: usize) -> Answer<Vec<Mounted>> {
     let nothing = |()| Vec::new();
     match request {
         Request::Dataset { dataset, at, access } => host.mount_dataset(&dataset, &at, access).map(nothing),
@@ -54,7 +55,7 @@ fn perform(host: &Host, request: Request) -> Answer<Vec<Mounted>> {
             access,
         } => {
             let container = host.container(&at)?;
-            let source = open(host, &source)?;
+            let source = open(host, &source, list)?;
             let place = target::prepare(&container, &target, source.kind)?;
             host.bind(&source, &place, access).map(nothing)
         }
@@ -74,17 +75,17 @@ fn perform(host: &Host, request: Request) -> Answer<Vec<Mounted>> {
             host.pseudo_file_systems(&container, flavour)
         }
         Request::Unmount { at } => host.unmount(&at).map(nothing),
-        Request::Check { source } => check_source(host, source).map(nothing),
+        Request::Check { source } => check_source(host, source, list).map(nothing),
         Request::List { after } => Ok(listing::page(host.list()?, after.as_ref())),
     }
 }
 
-fn open(host: &Host, source: &BindSource) -> Answer<Source> {
+fn open(host: &Host, source: &BindSource, list: usize) -> Answer<Source> {
     match source {
-        BindSource::Host { path, missing } => source::open_host(path, *missing, host.bind_rules()),
+        BindSource::Host { path, missing } => source::open_host(path, *missing, host.bind_rules(list)?),
         BindSource::HostAlone { path, missing } => Ok(Source {
             depth: Depth::Alone,
-            ..source::open_host(path, *missing, host.bind_rules())?
+            ..source::open_host(path, *missing, host.bind_rules(list)?)?
         }),
         BindSource::HostJoined { path, missing, join } => {
             host::judge_join()?;
@@ -99,7 +100,7 @@ fn open(host: &Host, source: &BindSource) -> Answer<Source> {
 }
 
 /// Looks at a source. One that would be made is not: where it would lie is judged when it is.
-fn check_source(host: &Host, source: BindSource) -> Answer<()> {
+fn check_source(host: &Host, source: BindSource, list: usize) -> Answer<()> {
     let (would_make, source) = match source {
         BindSource::Host { path, missing } | BindSource::HostAlone { path, missing } => {
             let source = BindSource::Host {
@@ -118,7 +119,7 @@ fn check_source(host: &Host, source: BindSource) -> Answer<()> {
         }
         ours => (false, ours),
     };
-    match open(host, &source) {
+    match open(host, &source, list) {
         Err(error) if would_make && error.code == ErrorCode::NotFound => Ok(()),
         answer => answer.map(drop),
     }
@@ -137,6 +138,7 @@ mod tests {
             bind_roots: Bounded::default(),
             bind_refused: Bounded::default(),
             devfs_ruleset: 4200,
+            tenants: Bounded::default(),
         }
     }
 
@@ -149,7 +151,7 @@ mod tests {
             target: RelPath::new(target).unwrap(),
             access: protocol::mount::Access::ReadWrite,
         };
-        order::write(&request).unwrap()
+        order::write(&request, 0).unwrap()
     }
 
     #[test]

@@ -30,8 +30,25 @@ const SOURCE: usize = 2;
 /// Place of the path in another mount point.
 const SOURCE_PATH: usize = 3;
 
-/// A request as an order.
-pub(crate) fn write(request: &Request) -> Result<Order, BadOrder> {
+/// Place of the number of the tenant's bind roots, behind the numbers of the request itself.
+const LIST_PLACE: usize = 4;
+
+/// The number of no tenant's bind roots.
+pub(crate) const NO_LIST: usize = u32::MAX as usize;
+
+/// A request as an order, with the number of the tenant's bind roots.
+pub(crate) fn write(request: &Request, list: usize) -> Result<Order, BadOrder> {
+    let mut order = write_request(request)?;
+    order.numbers[LIST_PLACE] = list as u64;
+    Ok(order)
+}
+
+/// The number of the tenant's bind roots that goes with an order.
+pub(crate) fn list(order: &Order) -> usize {
+    usize::try_from(order.numbers[LIST_PLACE]).unwrap_or(NO_LIST)
+}
+
+fn write_request(request: &Request) -> Result<Order, BadOrder> {
     match request {
         Request::Dataset { dataset, at, access } => order(
             DATASET,
@@ -318,7 +335,8 @@ mod tests {
     #[test]
     fn every_request_survives_being_an_order() {
         for request in requests() {
-            assert_eq!(read(&write(&request).unwrap()), Ok(request));
+            let order = write(&request, 3).unwrap();
+            assert_eq!((read(&order), list(&order)), (Ok(request), 3));
         }
     }
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use protocol::mount::{BindSource, Request};
-use protocol::names::MountName;
+use protocol::names::{DatasetName, HostPath, Label, MountName};
 use protocol::policy::MountPolicy;
 use protocol::{Answer, ErrorCode, HelperError};
 use std::path::{Path, PathBuf};
@@ -12,18 +12,43 @@ use std::path::{Path, PathBuf};
 /// container.
 const VOLUME_PREFIX: &str = "v-";
 
+/// The tenant that has `bind_roots`.
+const DEFAULT_TENANT: &str = "default";
+
 /// The bits that a mode can have (chmod(2)).
 const MODE_BITS: u16 = 0o7777;
 
-/// Judges what can be judged from the request alone.
+/// The number of the list of bind roots of a tenant: 0 is that of `default`, then come those of the policy's tenants in their
+/// order. None for a tenant without a list.
+#[must_use]
+pub fn list_of(tenant: &Label, policy: &MountPolicy) -> Option<usize> {
+    let lists = policy.tenants.as_slice();
+    match lists.iter().position(|list| list.tenant == *tenant) {
+        Some(place) => Some(place + 1),
+        None => (tenant.as_str() == DEFAULT_TENANT).then_some(0),
+    }
+}
+
+fn roots_of(list: usize, policy: &MountPolicy) -> &[HostPath] {
+    match list.checked_sub(1) {
+        None => policy.bind_roots.as_slice(),
+        Some(place) => policy
+            .tenants
+            .as_slice()
+            .get(place)
+            .map_or(&[], |list| list.bind_roots.as_slice()),
+    }
+}
+
+/// Judges what can be judged from the request alone. `list` is the number of the asking tenant's list of bind roots.
 ///
 /// # Errors
 /// `Refused` for what the policy does not allow, `BadContent` for what makes no sense.
-pub fn judge(request: &Request, policy: &MountPolicy) -> Answer<()> {
+pub fn judge(request: &Request, policy: &MountPolicy, list: usize) -> Answer<()> {
     match request {
         Request::Bind { source, target, .. } => {
             judge_target(Path::new(target.as_str()))?;
-            judge_bind(source, policy)
+            judge_bind(source, roots_of(list, policy))
         }
         Request::Tmpfs { target, mode, .. } => {
             judge_target(Path::new(target.as_str()))?;
@@ -35,7 +60,7 @@ pub fn judge(request: &Request, policy: &MountPolicy) -> Answer<()> {
             }
             Ok(())
         }
-        Request::Check { source } => judge_bind(source, policy),
+        Request::Check { source } => judge_bind(source, roots_of(list, policy)),
         Request::Dataset { .. }
         | Request::PseudoFileSystems { .. }
         | Request::Unmount { .. }
@@ -59,12 +84,12 @@ pub fn judge_target(target: &Path) -> Answer<()> {
     Ok(())
 }
 
-fn judge_bind(source: &BindSource, policy: &MountPolicy) -> Answer<()> {
+fn judge_bind(source: &BindSource, roots: &[HostPath]) -> Answer<()> {
     match source {
         BindSource::Host { path, .. }
         | BindSource::HostAlone { path, .. }
         | BindSource::HostJoined { path, .. }
-            if policy.bind_roots.as_slice().is_empty() =>
+            if roots.is_empty() =>
         {
             Err(refused(format!("{path}: no host path may be bind-mounted")))
         }
@@ -84,6 +109,18 @@ fn judge_bind(source: &BindSource, policy: &MountPolicy) -> Answer<()> {
     }
 }
 
+/// Judges whether a dataset is a tenant's to mount: `volumes/<tenant>/<name>` is; what is no volume is nobody's.
+///
+/// # Errors
+/// `Refused` with the dataset.
+pub fn judge_owner(dataset: &DatasetName, tenant: &Label) -> Answer<()> {
+    let mut parts = dataset.as_str().split('/');
+    if parts.next() == Some("volumes") && parts.next() != Some(tenant.as_str()) {
+        return Err(refused(format!("{dataset} is another tenant's volume")));
+    }
+    Ok(())
+}
+
 fn judge_volume(at: &MountName) -> Answer<()> {
     if at.as_str().starts_with(VOLUME_PREFIX) {
         Ok(())
@@ -100,17 +137,23 @@ pub struct BindRules {
 }
 
 impl BindRules {
-    /// Takes the rules of a policy. `real` resolves the symbolic links of a path. Our own mount root and pool
-    /// are refused even where the administrator's list leaves them out.
+    /// The rules of each list of a policy, by its number.
     #[must_use]
-    pub fn new(policy: &MountPolicy, real: impl Fn(&Path) -> PathBuf) -> Self {
-        let all = |paths: &[protocol::names::HostPath]| -> Vec<PathBuf> {
+    pub fn all(policy: &MountPolicy, real: impl Fn(&Path) -> PathBuf) -> Vec<Self> {
+        let lists = 0..=policy.tenants.as_slice().len();
+        lists.map(|list| Self::new(policy, list, &real)).collect()
+    }
+
+    /// Takes the rules of one list. `real` resolves the symbolic links of a path. Our own mount root and pool
+    /// are refused even where the administrator's list leaves them out.
+    fn new(policy: &MountPolicy, list: usize, real: &impl Fn(&Path) -> PathBuf) -> Self {
+        let all = |paths: &[HostPath]| -> Vec<PathBuf> {
             paths.iter().map(|path| real(Path::new(path.as_str()))).collect()
         };
         let mut refused = all(policy.bind_refused.as_slice());
         refused.extend(all(&[policy.mount_root.clone(), policy.pool_dir.clone()]));
         BindRules {
-            roots: all(policy.bind_roots.as_slice()),
+            roots: all(roots_of(list, policy)),
             refused,
         }
     }
@@ -146,7 +189,8 @@ fn refused(detail: impl AsRef<str>) -> HelperError {
 mod tests {
     use super::*;
     use protocol::mount::{Access, MissingSource, TmpfsFlags};
-    use protocol::names::{Bounded, HostPath, RelPath, Text};
+    use protocol::names::{Bounded, RelPath, Text};
+    use protocol::policy::TenantRoots;
 
     fn policy(roots: &[&str], refused: &[&str]) -> MountPolicy {
         let paths = |list: &[&str]| {
@@ -159,6 +203,11 @@ mod tests {
             bind_roots: paths(roots),
             bind_refused: paths(refused),
             devfs_ruleset: 4200,
+            tenants: Bounded::new(vec![TenantRoots {
+                tenant: Label::new("red").unwrap(),
+                bind_roots: paths(&["/srv/red"]),
+            }])
+            .unwrap(),
         }
     }
 
@@ -183,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_root_and_proc_are_not_mounted_over() {
-        let judged = |target: &str| code(judge(&bind(volume("v-1"), target), &policy(&[], &[])));
+        let judged = |target: &str| code(judge(&bind(volume("v-1"), target), &policy(&[], &[]), 0));
         assert_eq!(judged(""), Some(ErrorCode::Refused));
         assert_eq!(judged("proc"), Some(ErrorCode::Refused));
         assert_eq!(judged("proc/sys/kernel"), Some(ErrorCode::Refused));
@@ -210,6 +259,7 @@ mod tests {
                     flags,
                 },
                 &policy(&[], &[]),
+                0,
             ))
         };
         assert_eq!(judged("run", 0o1777), None);
@@ -219,7 +269,7 @@ mod tests {
 
     #[test]
     fn only_volumes_are_shown_in_other_containers() {
-        let judged = |at: &str| code(judge(&bind(volume(at), "data"), &policy(&[], &[])));
+        let judged = |at: &str| code(judge(&bind(volume(at), "data"), &policy(&[], &[]), 0));
         assert_eq!(judged("v-default-data"), None);
         assert_eq!(judged("c-2"), Some(ErrorCode::Refused));
         assert_eq!(judged("i-2"), Some(ErrorCode::Refused));
@@ -232,18 +282,22 @@ mod tests {
             missing: MissingSource::Refuse,
         };
         assert_eq!(
-            code(judge(&bind(source(), "data"), &policy(&[], &[]))),
+            code(judge(&bind(source(), "data"), &policy(&[], &[]), 0)),
             Some(ErrorCode::Refused)
         );
         assert_eq!(
-            code(judge(&bind(source(), "data"), &policy(&["/home"], &[]))),
+            code(judge(&bind(source(), "data"), &policy(&["/home"], &[]), 0)),
             None
         );
     }
 
     #[test]
     fn a_host_path_must_lie_below_a_root_and_clear_of_ours() {
-        let rules = BindRules::new(&policy(&["/srv", "/base"], &["/srv/secret/a"]), Path::to_path_buf);
+        let rules = BindRules::new(
+            &policy(&["/srv", "/base"], &["/srv/secret/a"]),
+            0,
+            &Path::to_path_buf,
+        );
         let judged = |path: &str| code(rules.judge(Path::new(path)));
         assert_eq!(
             judged("/srv"),
@@ -268,7 +322,7 @@ mod tests {
     #[test]
     fn rules_are_compared_without_symbolic_links() {
         let real = |path: &Path| Path::new("/usr").join(path.strip_prefix("/").unwrap());
-        let rules = BindRules::new(&policy(&["/home"], &["/home/state"]), real);
+        let rules = BindRules::new(&policy(&["/home"], &["/home/state"]), 0, &real);
         assert_eq!(code(rules.judge(Path::new("/usr/home/ann"))), None);
         assert_eq!(
             code(rules.judge(Path::new("/usr/home/state/x"))),
@@ -278,5 +332,29 @@ mod tests {
             code(rules.judge(Path::new("/home/ann"))),
             Some(ErrorCode::Refused)
         );
+    }
+
+    #[test]
+    fn each_tenant_has_a_list_of_its_own_or_none() {
+        let policy = policy(&["/srv"], &[]);
+        let list = |tenant: &str| list_of(&Label::new(tenant).unwrap(), &policy);
+        assert_eq!(
+            (list("default"), list("red"), list("blue")),
+            (Some(0), Some(1), None)
+        );
+        let rules = BindRules::all(&policy, Path::to_path_buf);
+        let allowed = |list: usize, path: &str| rules[list].judge(Path::new(path)).is_ok();
+        assert!(allowed(0, "/srv/blue") && allowed(1, "/srv/red/a"));
+        assert!(!allowed(1, "/srv/blue") && !allowed(1, "/srv"));
+        assert_eq!(rules.len(), 2);
+    }
+
+    #[test]
+    fn a_volume_is_its_tenants() {
+        let red = Label::new("red").unwrap();
+        let judged = |dataset: &str| code(judge_owner(&DatasetName::new(dataset).unwrap(), &red));
+        assert_eq!(judged("volumes/red/data"), None);
+        assert_eq!(judged("volumes/blue/data"), Some(ErrorCode::Refused));
+        assert_eq!(judged("containers/c1"), None);
     }
 }

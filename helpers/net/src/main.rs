@@ -32,7 +32,7 @@ fn run() -> Result<ExitCode> {
             let host = Host::open(&policy)?;
             let lock = HostLock::open()?;
             host::confine_front(&inherited, &hand, &lock, &host)?;
-            let net = Net::new(host, hand, lock, outer, policy.enable_forwarding);
+            let net = Net::new(host, hand, lock, outer, &policy);
             Ok(serve::forever(inherited, net))
         }
         Side::Hand(orders) => {

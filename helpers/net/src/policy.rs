@@ -5,8 +5,9 @@
 //! addresses, its loopback or its default route.
 
 use crate::prefix;
+use protocol::names::Label;
 use protocol::net::{AddressPrefix, PortRule, Request, RuleSet};
-use protocol::policy::NetPolicy;
+use protocol::policy::{NetPolicy, TenantPorts};
 use protocol::{Answer, ErrorCode, HelperError};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,6 +21,9 @@ const IPV4_PREFIX_BITS_MIN: u8 = 8;
 
 /// Shortest IPv6 prefix, in bits: providers hand out /32 at most.
 const IPV6_PREFIX_BITS_MIN: u8 = 32;
+
+/// The port of name servers (RFC 1035), which listen at the address of a network's bridge.
+const NAME_SERVER_PORT: u16 = 53;
 
 /// Longest name of the outer anchor, in bytes: pf allows 63 per component and a table's name holds two.
 const ANCHOR_BYTES_MAX: usize = 20;
@@ -118,6 +122,32 @@ pub fn judge(request: &Request) -> Answer<()> {
         | Request::HostPrefixes
         | Request::ListRules { after: _ } => Ok(()),
     }
+}
+
+/// Judges whether a tenant may publish what the request does. Name servers are the daemon's and not published.
+///
+/// # Errors
+/// `Refused` for a port outside the tenant's range.
+pub fn ports_fit(request: &Request, tenant: &Label, limits: &[TenantPorts]) -> Answer<()> {
+    let Some(limit) = limits.iter().find(|limit| limit.tenant == *tenant) else {
+        return Ok(());
+    };
+    let is_outside = |port: u16| !(limit.from..=limit.to).contains(&port);
+    let mut outside = false;
+    if let Request::BindPort { address, port, .. } = request {
+        outside = is_outside(*port) && (*port != NAME_SERVER_PORT || address.is_unspecified());
+    }
+    if let Request::LoadRules { rules, .. } = request {
+        outside = rules
+            .ports
+            .as_slice()
+            .iter()
+            .any(|port| is_outside(port.host_port));
+    }
+    if outside {
+        return refuse("the port is not among those that the tenant may publish");
+    }
+    Ok(())
 }
 
 /// The name that stands before each rule set: lower-case letters, digits and `_`, because it is written into rule text.
@@ -283,7 +313,7 @@ fn port_fits(port: &PortRule, subnets: &[AddressPrefix]) -> Answer<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::names::{AnchorName, Bounded, InnerInterfaceName, InterfaceName, Label};
+    use protocol::names::{AnchorName, Bounded, InnerInterfaceName, InterfaceName};
     use protocol::net::Transport;
 
     fn prefixes<const MAX: usize>(texts: &[&str]) -> Bounded<AddressPrefix, MAX> {
@@ -467,6 +497,7 @@ mod tests {
         let policy = |anchor: &str| NetPolicy {
             anchor: Label::new(anchor).unwrap(),
             enable_forwarding: false,
+            tenants: Bounded::default(),
         };
         assert_eq!(outer_anchor(&policy("cellblock_2")).unwrap(), "cellblock_2");
         for bad in [
@@ -481,5 +512,30 @@ mod tests {
         ] {
             assert!(outer_anchor(&policy(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tenant_publishes_ports_of_its_range_only() {
+        let label = |text: &str| Label::new(text).unwrap();
+        let limits = [TenantPorts {
+            tenant: label("red"),
+            from: 20_000,
+            to: 20_099,
+        }];
+        let judged = |tenant: &str, request: &Request| ports_fit(request, &label(tenant), &limits).is_ok();
+        let bind = |address: &str, port| Request::BindPort {
+            protocol: Transport::Tcp,
+            address: address.parse().unwrap(),
+            port,
+        };
+        let publish = |host_port| rules(&["10.0.0.1/24"], vec![port("0.0.0.0", host_port, "10.0.0.2")]);
+        for (number, fits) in [(20_000, true), (20_099, true), (20_100, false), (80, false)] {
+            assert_eq!(judged("red", &bind("0.0.0.0", number)), fits, "{number}");
+            assert_eq!(judged("red", &publish(number)), fits, "{number}");
+            assert!(judged("blue", &bind("0.0.0.0", number)) && judged("blue", &publish(number)));
+        }
+        assert!(judged("red", &bind("10.0.0.1", 53)), "its networks' name servers");
+        assert!(!judged("red", &bind("0.0.0.0", 53)));
+        assert!(judged("red", &rules(&["10.0.0.1/24"], Vec::new())));
     }
 }

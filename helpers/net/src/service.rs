@@ -10,7 +10,8 @@ use protocol::handshake::{HelperKind, HostFacts, HostOs};
 use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, InnerInterfaceName, InterfaceName, Label, Text};
 use protocol::net::{AddressPrefix, Request, Response};
-use protocol::{Answer, ErrorCode, HelperError};
+use protocol::policy::{NetPolicy, TenantPorts};
+use protocol::{Answer, ErrorCode, HelperError, Principal};
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -59,18 +60,20 @@ pub struct Net {
     outer: String,
     /// Whether IPv6 forwarding is still to be switched on with the first network that needs it.
     forwards_ipv6: bool,
+    tenants: Vec<TenantPorts>,
 }
 
 impl Net {
     /// With what was opened before the sandbox closed.
     #[must_use]
-    pub fn new(host: Host, hand: Hand, lock: HostLock, outer: String, forwards_ipv6: bool) -> Self {
+    pub fn new(host: Host, hand: Hand, lock: HostLock, outer: String, policy: &NetPolicy) -> Self {
         Net {
             host,
             hand,
             lock,
             outer,
-            forwards_ipv6,
+            forwards_ipv6: policy.enable_forwarding,
+            tenants: policy.tenants.as_slice().to_vec(),
         }
     }
 
@@ -159,6 +162,10 @@ impl Service for Net {
                 format!("{protocol:?} {}", SocketAddr::new(*address, *port)),
             ),
         }
+    }
+
+    fn permit(&mut self, by: &Principal, request: &Request) -> Answer<()> {
+        policy::ports_fit(request, &by.tenant, &self.tenants)
     }
 
     fn handle(&mut self, request: Request, fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {

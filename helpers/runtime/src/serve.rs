@@ -6,7 +6,7 @@ use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::fd::{Received, receive_frame, send_frame};
 use protocol::handshake::{Hello, HelperKind, HostFacts, MAGIC, Welcome};
 use protocol::version::PROTOCOL_VERSION;
-use protocol::{Answer, Ask, ErrorCode, HelperError};
+use protocol::{Answer, Ask, ErrorCode, HelperError, Principal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -54,6 +54,14 @@ pub trait Service {
 
     /// The operation and the object, for the audit line.
     fn describe(request: &Self::Request) -> (&'static str, String);
+
+    /// Judges whether the tenant that asks may: the daemon says who that is, so this bounds its mistakes and not its malice.
+    ///
+    /// # Errors
+    /// `Refused` for what is another tenant's or outside this one's limits.
+    fn permit(&mut self, _by: &Principal, _request: &Self::Request) -> Answer<()> {
+        Ok(())
+    }
 
     /// Judges the request by the helper's policy and does it.
     ///
@@ -155,7 +163,9 @@ fn answer_one<S: Service>(
     let (operation, object) = S::describe(&request);
     let began = Instant::now();
     let answer = if frame.fds.len() == S::descriptors(&request) {
-        service.handle(request, frame.fds)
+        service
+            .permit(&by, &request)
+            .and_then(|()| service.handle(request, frame.fds))
     } else {
         let detail = format!("{operation} came with {} descriptors", frame.fds.len());
         Err(HelperError::new(ErrorCode::BadDescriptors, detail))

@@ -22,6 +22,9 @@ pub struct Family {
     pub depth: usize,
 }
 
+/// The folder of volumes, which has a folder for each tenant.
+const VOLUMES: &str = "volumes";
+
 /// Every family: `images/<chain id>`, `containers/<container id>`, `volumes/<tenant>/<name>`.
 pub const FAMILIES: [Family; 3] = [
     Family {
@@ -33,7 +36,7 @@ pub const FAMILIES: [Family; 3] = [
         depth: 2,
     },
     Family {
-        folder: "volumes",
+        folder: VOLUMES,
         depth: 3,
     },
 ];
@@ -52,22 +55,22 @@ pub fn ours(policy: Policy) -> Result<ZfsPolicy> {
     }
 }
 
-/// Judges what a request names.
+/// Judges what a request of a tenant names.
 ///
 /// # Errors
-/// `Refused` for every name that is not a dataset of a family, or, where a folder is listed, not a folder of one.
-pub fn judge(request: &Request) -> Answer<()> {
+/// `Refused` for every name that is not a dataset of a family or is another tenant's volume, or, where a folder is listed, not a folder of one.
+pub fn judge(request: &Request, tenant: &str) -> Answer<()> {
     match request {
         Request::Create { dataset }
         | Request::Snapshot { dataset, .. }
         | Request::Destroy { dataset }
-        | Request::Stats { dataset } => check_dataset(dataset),
+        | Request::Stats { dataset } => check_dataset(dataset, tenant),
         // Limits are set on what outlives containers; a layer keeps what it was made with.
         Request::Tune { dataset, tuning } => {
-            check_volume(dataset)?;
+            check_volume(dataset, tenant)?;
             check_record_size(tuning.record_bytes)
         }
-        Request::Promote { dataset } => check_volume(dataset),
+        Request::Promote { dataset } => check_volume(dataset, tenant),
         Request::Fork {
             origin,
             dataset,
@@ -78,32 +81,40 @@ pub fn judge(request: &Request) -> Answer<()> {
             dataset,
             label: _,
         } => {
-            check_volume(origin)?;
-            check_volume(dataset)
+            check_volume(origin, tenant)?;
+            check_volume(dataset, tenant)
         }
         Request::Clone {
             origin,
             dataset,
             label: _,
         } => {
-            check_dataset(origin)?;
-            check_dataset(dataset)
+            check_dataset(origin, tenant)?;
+            check_dataset(dataset, tenant)
         }
         Request::List { parent, after: _ } => check_folder(parent),
         Request::PoolSpace => Ok(()),
     }
 }
 
-fn check_dataset(name: &DatasetName) -> Answer<()> {
+fn check_dataset(name: &DatasetName, tenant: &str) -> Answer<()> {
     match family_and_depth(name) {
+        Some((family, depth)) if depth == family.depth && family.folder == VOLUMES => {
+            check_volume(name, tenant)
+        }
         Some((family, depth)) if depth == family.depth => Ok(()),
         Some(_) | None => Err(refused(name, "is not a dataset of a family")),
     }
 }
 
-fn check_volume(name: &DatasetName) -> Answer<()> {
+fn check_volume(name: &DatasetName, tenant: &str) -> Answer<()> {
     match family_and_depth(name) {
-        Some((family, depth)) if depth == family.depth && family.folder == "volumes" => Ok(()),
+        Some((family, depth)) if depth == family.depth && family.folder == VOLUMES => {
+            match name.as_str().split('/').nth(1) {
+                Some(owner) if owner == tenant => Ok(()),
+                Some(_) | None => Err(refused(name, "is another tenant's volume")),
+            }
+        }
         Some(_) | None => Err(refused(name, "is not a volume's dataset")),
     }
 }
@@ -147,12 +158,12 @@ mod tests {
     }
 
     fn code(request: &Request) -> Option<ErrorCode> {
-        judge(request).err().map(|error| error.code)
+        judge(request, "t").err().map(|error| error.code)
     }
 
     #[test]
     fn datasets_of_the_families_are_allowed() {
-        for dataset in ["images/ab12", "containers/c0ffee", "volumes/default/data"] {
+        for dataset in ["images/ab12", "containers/c0ffee", "volumes/t/data"] {
             assert_eq!(
                 code(&Request::Create {
                     dataset: name(dataset)
@@ -160,6 +171,29 @@ mod tests {
                 None,
                 "{dataset}"
             );
+        }
+    }
+
+    #[test]
+    fn another_tenants_volumes_are_refused() {
+        let dataset = name("volumes/other/data");
+        let copy = |origin: &str, dataset: &str| Request::Copy {
+            origin: name(origin),
+            label: SnapshotLabel::new("a").unwrap(),
+            dataset: name(dataset),
+        };
+        for request in [
+            Request::Create {
+                dataset: dataset.clone(),
+            },
+            Request::Destroy {
+                dataset: dataset.clone(),
+            },
+            Request::Promote { dataset },
+            copy("volumes/other/a", "volumes/t/b"),
+            copy("volumes/t/a", "volumes/other/b"),
+        ] {
+            assert_eq!(code(&request), Some(ErrorCode::Refused), "{request:?}");
         }
     }
 

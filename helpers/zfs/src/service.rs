@@ -8,7 +8,7 @@ use protocol::handshake::{HelperKind, HostFacts, HostOs};
 use protocol::limits::LIST_ITEMS_MAX;
 use protocol::names::{Bounded, DatasetName, Label, SnapshotLabel, Text};
 use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
-use protocol::{Answer, ErrorCode, HelperError};
+use protocol::{Answer, ErrorCode, HelperError, Principal};
 use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 
@@ -163,8 +163,11 @@ impl<H: Host> Service for Datasets<H> {
         }
     }
 
+    fn permit(&mut self, by: &Principal, request: &Request) -> Answer<()> {
+        policy::judge(request, by.tenant.as_str())
+    }
+
     fn handle(&mut self, request: Request, mut fds: Vec<OwnedFd>) -> Answer<Reply<Response>> {
-        policy::judge(&request)?;
         let host = &mut self.host;
         let response = match request {
             Request::Create { dataset } => done(host.create(&dataset)),

@@ -80,7 +80,7 @@ fn an_origin_is_busy_until_its_last_clone_is_destroyed() {
     let place = Place::new();
     let mut helper = place.helper();
     let image = place.image(&mut helper, "images/a");
-    place::clone(&mut helper, &image, "volumes/t/v");
+    place::clone(&mut helper, &image, "volumes/default/v");
     place::clone(&mut helper, &image, "containers/c");
     let destroy = |name: &str| Request::Destroy {
         dataset: dataset(name),
@@ -88,11 +88,11 @@ fn an_origin_is_busy_until_its_last_clone_is_destroyed() {
     assert_eq!(code(&mut helper, destroy("images/a")), Some(ErrorCode::Busy));
     place::done(&mut helper, destroy("containers/c"));
     assert_eq!(code(&mut helper, destroy("images/a")), Some(ErrorCode::Busy));
-    place::done(&mut helper, destroy("volumes/t/v"));
+    place::done(&mut helper, destroy("volumes/default/v"));
     place::done(&mut helper, destroy("images/a"));
     assert_eq!(code(&mut helper, destroy("images/a")), Some(ErrorCode::NotFound));
     assert_eq!(
-        code(&mut helper, destroy("volumes/t/none")),
+        code(&mut helper, destroy("volumes/default/none")),
         Some(ErrorCode::NotFound)
     );
     assert!(!place.pool("volumes/t2").exists(), "a destroy made a folder");
@@ -111,7 +111,7 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
     place::done(
         &mut helper,
         Request::Create {
-            dataset: dataset("volumes/t/v"),
+            dataset: dataset("volumes/default/v"),
         },
     );
     let destroy = |name: &str| Request::Destroy {
@@ -122,7 +122,7 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
         label: label("later"),
     };
 
-    let bound = Mounted::bind(&place.pool("volumes/t/v/data"), &place.mount_point("v-1"));
+    let bound = Mounted::bind(&place.pool("volumes/default/v/data"), &place.mount_point("v-1"));
     // By another path than the pool's, so that only the source tells what is mounted, as with the mount helper.
     symlink(place.pool(""), place.mount_point("").join("alias")).unwrap();
     let layers = [
@@ -139,14 +139,14 @@ fn a_dataset_is_busy_while_it_is_bound_or_in_an_overlay() {
     let pool = std::fs::File::open(place.pool("")).unwrap();
     let source = overlay::source(&pool, &dataset("containers/mounted")).unwrap();
     let overlay = Mounted::overlay(&source, &layers.join(","), &place.mount_point("c-1"));
-    for name in ["volumes/t/v", "containers/mounted"] {
+    for name in ["volumes/default/v", "containers/mounted"] {
         assert_eq!(code(&mut helper, destroy(name)), Some(ErrorCode::Busy), "{name}");
         assert_eq!(code(&mut helper, snapshot(name)), Some(ErrorCode::Busy), "{name}");
         assert!(place.pool(name).join("data").is_dir());
     }
     drop(bound);
     drop(overlay);
-    for name in ["volumes/t/v", "containers/mounted"] {
+    for name in ["volumes/default/v", "containers/mounted"] {
         place::done(&mut helper, snapshot(name));
         place::done(&mut helper, destroy(name));
     }
@@ -242,13 +242,16 @@ fn listings_go_on_page_by_page_and_name_folders_too() {
     place::done(
         &mut helper,
         Request::Create {
-            dataset: dataset("volumes/t/v"),
+            dataset: dataset("volumes/default/v"),
         },
     );
-    assert_eq!(place::list(&mut helper, "volumes", None), [dataset("volumes/t")]);
     assert_eq!(
-        place::list(&mut helper, "volumes/t", None),
-        [dataset("volumes/t/v")]
+        place::list(&mut helper, "volumes", None),
+        [dataset("volumes/default")]
+    );
+    assert_eq!(
+        place::list(&mut helper, "volumes/default", None),
+        [dataset("volumes/default/v")]
     );
     assert_eq!(place::list(&mut helper, "containers", None), []);
 }
@@ -344,7 +347,7 @@ fn names_outside_the_families_are_refused_and_audited() {
             dataset: dataset("images/a"),
         },
     );
-    for name in ["images", "images/a/data", "other/x", "volumes/t"] {
+    for name in ["images", "images/a/data", "other/x", "volumes/default"] {
         let create = Request::Create {
             dataset: dataset(name),
         };

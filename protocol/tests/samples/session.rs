@@ -4,7 +4,9 @@ use super::{host_path, label, list, message, text};
 use protocol::ErrorCode;
 use protocol::handshake::{HelperKind, HostFacts, HostOs, Welcome};
 use protocol::keeper::{ToDaemon, ToLauncher};
-use protocol::policy::{ArchivePolicy, JailPolicy, MountPolicy, NetPolicy, Policy, ZfsPolicy};
+use protocol::policy::{
+    ArchivePolicy, JailPolicy, MountPolicy, NetPolicy, Policy, TenantPorts, TenantRoots, ZfsPolicy,
+};
 
 message!(HelperKind, "handshake::HelperKind" {
     Zfs => Self::Zfs,
@@ -61,7 +63,7 @@ message!(Policy, "policy::Policy" {
         capability_mask: 0x0000_0000_a804_25fb,
         devfs_ruleset: 4242,
     }),
-    Net => Self::Net(NetPolicy { anchor: label("cellblock"), enable_forwarding: true }),
+    Net => Self::Net(NetPolicy { anchor: label("cellblock"), enable_forwarding: true, tenants: list([TenantPorts { tenant: label("red"), from: 20_000, to: 20_099 }]) }),
     Mount => Self::Mount(MountPolicy {
         mount_root: host_path("/var/db/cellblock/mnt"),
         parent: text("tank/cellblock"),
@@ -69,6 +71,7 @@ message!(Policy, "policy::Policy" {
         bind_roots: list([host_path("/srv")]),
         bind_refused: list([host_path("/var/db/cellblock")]),
         devfs_ruleset: 4242,
+        tenants: list([TenantRoots { tenant: label("red"), bind_roots: list([host_path("/srv/red")]) }]),
     }),
     Archive => Self::Archive(ArchivePolicy { mount_root: host_path("/var/db/cellblock/mnt") }),
 });

@@ -148,8 +148,19 @@ impl Images {
                 ..ProgressLine::default()
             })
             .await;
+        self.name_pushed(by, name, image, manifest).await
+    }
+
+    /// Gives the image the digest under which the registry has it now.
+    async fn name_pushed(
+        &self,
+        by: &Principal,
+        name: &Reference,
+        image: &Image,
+        manifest: Manifest,
+    ) -> Result<(), Failure> {
         let digest_name = name
-            .with_digest(&digest)
+            .with_digest(&manifest.digest)
             .map_err(|bad| Failure::Invalid(bad.to_string()))?;
         let names = [digest_name.familiar()];
         let (json, parsed) = (image.config_json.clone(), image.config.clone());

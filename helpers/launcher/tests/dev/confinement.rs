@@ -68,7 +68,7 @@ fn each_helper_is_told_its_own_policy() {
         (
             "net",
             vec![format!(
-                "Net(NetPolicy {{ anchor: Label(\"{name}\"), enable_forwarding: true }}"
+                "Net(NetPolicy {{ anchor: Label(\"{name}\"), enable_forwarding: true, tenants: Bounded([]) }}"
             )],
         ),
         (

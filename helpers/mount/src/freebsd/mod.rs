@@ -37,7 +37,7 @@ pub struct Host {
     mount_root_path: PathBuf,
     parent: String,
     ruleset: u16,
-    rules: BindRules,
+    rules: Vec<BindRules>,
 }
 
 impl Host {
@@ -55,13 +55,14 @@ impl Host {
             mount_root_path,
             parent: policy.parent.as_str().to_owned(),
             ruleset: policy.devfs_ruleset,
-            rules: BindRules::new(policy, real),
+            rules: BindRules::all(policy, real),
         })
     }
 
-    /// Which host paths may be bind-mounted.
-    pub(crate) fn bind_rules(&self) -> &BindRules {
-        &self.rules
+    /// Which host paths may be bind-mounted by the tenant whose list of bind roots has this number.
+    pub(crate) fn bind_rules(&self, list: usize) -> Answer<&BindRules> {
+        let none = || HelperError::new(ErrorCode::Refused, "no host path may be bind-mounted");
+        self.rules.get(list).ok_or_else(none)
     }
 
     /// Mounts a dataset at a new mount point.

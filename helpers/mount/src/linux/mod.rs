@@ -42,7 +42,7 @@ pub struct Host {
     /// Without symbolic links, as the kernel's table of mounts names it.
     mount_root_path: PathBuf,
     pool: OwnedFd,
-    rules: BindRules,
+    rules: Vec<BindRules>,
 }
 
 impl Host {
@@ -70,13 +70,14 @@ impl Host {
             mount_root,
             mount_root_path,
             pool,
-            rules: BindRules::new(policy, real),
+            rules: BindRules::all(policy, real),
         })
     }
 
-    /// Which host paths may be bind-mounted.
-    pub(crate) fn bind_rules(&self) -> &BindRules {
-        &self.rules
+    /// Which host paths may be bind-mounted by the tenant whose list of bind roots has this number.
+    pub(crate) fn bind_rules(&self, list: usize) -> Answer<&BindRules> {
+        let none = || HelperError::new(ErrorCode::Refused, "no host path may be bind-mounted");
+        self.rules.get(list).ok_or_else(none)
     }
 
     /// Mounts a dataset at a new mount point.

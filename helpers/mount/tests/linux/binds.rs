@@ -3,7 +3,7 @@
 use crate::ground::{code, mount_name};
 use protocol::ErrorCode;
 use protocol::mount::{Access, BindSource, MissingSource};
-use protocol::names::{HostPath, RelPath};
+use protocol::names::{HostPath, Label, RelPath};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -99,6 +99,31 @@ alone! {
         assert!(!ground.path("outside").exists());
         assert!(!ground.path("host/ours/new").exists());
         assert!(!ground.path("pool/new").exists());
+    }
+
+    fn each_tenant_binds_from_its_own_roots(ground) {
+        ground.container("c-1");
+        ground.dataset("volumes/blue/v", None);
+        ground.write("host/red/x", "red");
+        ground.write("host/blue/x", "blue");
+        symlink(ground.path("host/blue"), ground.path("host/red/link")).unwrap();
+        for (tenant, source, refused) in [
+            ("red", "host/red", false),
+            ("red", "host/blue", true),
+            ("red", "host/red/link", true),
+            ("red", "host", true),
+            ("green", "host/red", true),
+            ("default", "host/blue", false),
+        ] {
+            ground.helper.tenant = Label::new(tenant).unwrap();
+            let bound = code(ground.bind(source, "data", Access::ReadOnly));
+            assert_eq!(bound, refused.then_some(ErrorCode::Refused), "{tenant} {source}");
+        }
+        ground.helper.tenant = Label::new("red").unwrap();
+        let mounted = code(ground.mount("volumes/blue/v", "v-1", Access::ReadWrite));
+        assert_eq!(mounted, Some(ErrorCode::Refused));
+        ground.helper.tenant = Label::new("blue").unwrap();
+        ground.mount("volumes/blue/v", "v-1", Access::ReadWrite).unwrap();
     }
 
     fn a_dangling_link_is_not_made_good(ground) {

@@ -2,8 +2,8 @@
 
 use helper_runtime::testing::{Helper, is_root};
 use protocol::mount::{Access, BindSource, MissingSource, Mounted, Request, Response, TmpfsFlags};
-use protocol::names::{Bounded, DatasetName, HostPath, MountName, RelPath, Text};
-use protocol::policy::{MountPolicy, Policy};
+use protocol::names::{Bounded, DatasetName, HostPath, Label, MountName, RelPath, Text};
+use protocol::policy::{MountPolicy, Policy, TenantRoots};
 use protocol::{Answer, ErrorCode};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -231,6 +231,11 @@ fn start(base: &Path) -> Helper {
         bind_roots: Bounded::new(vec![path("host")]).unwrap(),
         bind_refused: Bounded::new(vec![path("host/ours")]).unwrap(),
         devfs_ruleset: 0,
+        tenants: Bounded::new(vec![TenantRoots {
+            tenant: Label::new("red").unwrap(),
+            bind_roots: Bounded::new(vec![path("host/red")]).unwrap(),
+        }])
+        .unwrap(),
     };
     Helper::start(env!("CARGO_BIN_EXE_cellblock-mount"), &Policy::Mount(policy)).unwrap()
 }

@@ -177,6 +177,7 @@ impl Host {
         let policy = NetPolicy {
             anchor: Label::new("cbtest").unwrap(),
             enable_forwarding,
+            tenants: Bounded::default(),
         };
         let helper = Helper::start(program, &Policy::Net(policy)).unwrap();
         Host { helper, space }

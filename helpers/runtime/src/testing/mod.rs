@@ -27,6 +27,8 @@ pub struct Helper {
     next_id: u64,
     audit: PathBuf,
     facts: HostFacts,
+    /// As whom the next requests are asked.
+    pub tenant: Label,
 }
 
 impl Helper {
@@ -90,6 +92,7 @@ impl Helper {
                 next_id: 1,
                 audit,
                 facts,
+                tenant: Label::new("default").map_err(std::io::Error::other)?,
             }),
             refused @ (Welcome::VersionMismatch(_) | Welcome::WrongPeer) => {
                 Err(std::io::Error::other(format!("{refused:?}")))
@@ -97,7 +100,7 @@ impl Helper {
         }
     }
 
-    /// Asks one thing as the tenant `default`.
+    /// Asks one thing as [`Helper::tenant`].
     ///
     /// # Errors
     /// The helper's answer. A connection that breaks is a panic: the test has failed.
@@ -111,7 +114,7 @@ impl Helper {
         fds: &[BorrowedFd<'_>],
     ) -> Answer<(R, Vec<OwnedFd>)> {
         let by = Principal {
-            tenant: Label::new("default").unwrap(),
+            tenant: self.tenant.clone(),
             subject: Label::new("test").unwrap(),
         };
         let payload = encode(&Ask { by, request }).unwrap();
