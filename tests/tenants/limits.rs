@@ -83,3 +83,41 @@ fn a_tenants_limits_hold() {
     blue.ok("rm one two three");
     ground.engine.stop();
 }
+
+#[test]
+fn binds_come_from_the_tenants_own_roots_and_every_helper_writes_down_who_asked() {
+    let test = "binds_come_from_the_tenants_own_roots_and_every_helper_writes_down_who_asked";
+    let ours = std::env::temp_dir().join(format!("cb-red-{}", std::process::id()));
+    std::fs::create_dir_all(&ours).unwrap();
+    std::fs::write(ours.join("x"), "ours").unwrap();
+    std::os::unix::fs::symlink("/etc", ours.join("link")).unwrap();
+    let ours = ours.to_str().unwrap();
+    if let Some(ground) = start(test, &format!("bind_roots = [\"{ours}\"]")) {
+        let (red, blue) = (&ground.red, &ground.blue);
+        assert_eq!(red.ok(&format!("run --rm -v {ours}:/x base cat /x/x")), "ours");
+        for (docker, source, why) in [
+            (red, "/etc".to_owned(), "is not below an allowed bind root"),
+            (red, format!("{ours}/link"), "is not below an allowed bind root"),
+            (blue, ours.to_owned(), "no host path may be bind-mounted"),
+        ] {
+            let said = docker.fails(125, &format!("run --rm -v {source}:/x base true"));
+            assert!(said.contains(why), "{source}: {said}");
+        }
+        let option = format!("--opt type=none --opt o=bind --opt device={ours}");
+        blue.ok(&format!("volume create {option} disguised"));
+        let said = blue.fails(125, "run --rm -v disguised:/x base true");
+        assert!(said.contains("no host path may be bind-mounted"), "{said}");
+        blue.ok("volume rm disguised");
+        red.ok("volume create kept");
+        red.ok("run --rm -v kept:/v base true");
+        red.ok("volume rm kept");
+        for helper in ["zfs", "jail", "net", "mount", "archive"] {
+            let path = ground.engine.dir().join("audit").join(format!("{helper}.log"));
+            let log = std::fs::read_to_string(path).unwrap();
+            let who = format!(" tenant=red subject=uid:{RED} ");
+            assert!(log.contains(&who), "{helper}: {log}");
+        }
+        ground.engine.stop();
+    }
+    std::fs::remove_dir_all(ours).unwrap();
+}

@@ -4,6 +4,7 @@ pub(super) mod fake;
 mod pulls;
 mod registries;
 pub(super) mod registry;
+mod tenants;
 
 use self::fake::{
     FakeHost, OciArchive, SavedImage, TarFile, gzip, oci_layout, oci_layout_with, save, tar_of,
@@ -15,6 +16,7 @@ use crate::services::Failure;
 use crate::store::{Kind, Store};
 use docker_api::image_config::ImageConfig;
 use docker_api::images::DeleteItem;
+use protocol::Principal;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -75,9 +77,11 @@ impl World {
 
     /// The lines of a load: their texts, or the error.
     async fn load(&self, archive: &[u8]) -> Vec<String> {
-        let mut lines = self
-            .images
-            .load(&housekeeping().unwrap(), spool(archive), true, None);
+        self.load_by(&housekeeping().unwrap(), archive).await
+    }
+
+    async fn load_by(&self, by: &Principal, archive: &[u8]) -> Vec<String> {
+        let mut lines = self.images.load(by, spool(archive), true, None);
         let mut texts = Vec::new();
         while let Some(line) = lines.recv().await {
             texts.push(if line.error.is_empty() {
