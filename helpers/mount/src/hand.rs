@@ -91,7 +91,7 @@ fn open(host: &Host, source: &BindSource, list: usize) -> Answer<Source> {
             host::judge_join()?;
             Ok(Source {
                 join: Some(*join),
-                ..source::open_host(path, *missing, host.bind_rules())?
+                ..source::open_host(path, *missing, host.bind_rules(list)?)?
             })
         }
         BindSource::Mounted { at } => host.open_mounted(at),

@@ -12,7 +12,7 @@ mod tests;
 pub use probe::{Live, Probe};
 
 use crate::config::{self, Config, ConfigError, Mode};
-use crate::{host, print_line};
+use crate::{host, print_line, tenants};
 use std::fmt::{self, Display};
 use std::io::Result;
 use std::path::Path;
@@ -121,13 +121,12 @@ pub(crate) fn configuration(file: Option<&Path>) -> (Option<Config>, Check) {
     let shown = quoted(&path.display().to_string());
     let error = match config::load(file, &Mode::Service) {
         Ok(config) => {
-            return (
-                Some(config),
-                Check {
-                    what,
-                    finding: Finding::Good,
-                },
-            );
+            // Whom the tenants' names mean is only known to the host.
+            let finding = match tenants::members(&config.tenants) {
+                Ok(_) => Finding::Good,
+                Err(error) => Finding::Missing(error.to_string(), Mend::ByHand(format!("correct {shown}"))),
+            };
+            return (Some(config), Check { what, finding });
         }
         Err(error) => error,
     };
