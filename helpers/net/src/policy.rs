@@ -79,28 +79,20 @@ pub fn judge(request: &Request) -> Answer<()> {
             isolated: _,
         } => {
             mtu_fits(*mtu)?;
-            if bridge == host_end {
-                return refuse("the bridge and the host's end have one name");
-            }
+            refuse_if(bridge == host_end, "the bridge and the host's end have one name")?;
             // Neither a process id nor a jid is ever 0 or negative.
-            if *jid < 1 {
-                return refuse("no such jail id");
-            }
+            refuse_if(*jid < 1, "no such jail id")?;
             // The lowest bit of the first byte marks a group address (IEEE 802).
-            if mac[0] & 1 == 1 || *mac == [0; 6] {
-                refuse("not a hardware address of one station")
-            } else {
-                Ok(())
-            }
+            let is_of_one = mac[0] & 1 == 0 && *mac != [0; 6];
+            refuse_if(!is_of_one, "not a hardware address of one station")
         }
         Request::ConfigureInside {
             inner,
             addresses,
             gateways,
         } => {
-            if inner.is_none() && !(addresses.as_slice().is_empty() && gateways.as_slice().is_empty()) {
-                return refuse("addresses without an interface");
-            }
+            let has_any = !(addresses.as_slice().is_empty() && gateways.as_slice().is_empty());
+            refuse_if(inner.is_none() && has_any, "addresses without an interface")?;
             let (local, others): (Vec<_>, Vec<_>) = addresses
                 .as_slice()
                 .iter()
@@ -129,25 +121,23 @@ pub fn judge(request: &Request) -> Answer<()> {
 /// # Errors
 /// `Refused` for a port outside the tenant's range.
 pub fn ports_fit(request: &Request, tenant: &Label, limits: &[TenantPorts]) -> Answer<()> {
-    let Some(limit) = limits.iter().find(|limit| limit.tenant == *tenant) else {
-        return Ok(());
-    };
-    let is_outside = |port: u16| !(limit.from..=limit.to).contains(&port);
-    let mut outside = false;
-    if let Request::BindPort { address, port, .. } = request {
-        outside = is_outside(*port) && (*port != NAME_SERVER_PORT || address.is_unspecified());
-    }
-    if let Request::LoadRules { rules, .. } = request {
-        outside = rules
+    let limit = limits.iter().find(|limit| limit.tenant == *tenant);
+    let is_outside = |port: u16| limit.is_some_and(|limit| !(limit.from..=limit.to).contains(&port));
+    let is_any_outside = if let Request::BindPort { address, port, .. } = request {
+        is_outside(*port) && (*port != NAME_SERVER_PORT || address.is_unspecified())
+    } else if let Request::LoadRules { rules, .. } = request {
+        rules
             .ports
             .as_slice()
             .iter()
-            .any(|port| is_outside(port.host_port));
-    }
-    if outside {
-        return refuse("the port is not among those that the tenant may publish");
-    }
-    Ok(())
+            .any(|port| is_outside(port.host_port))
+    } else {
+        false
+    };
+    refuse_if(
+        is_any_outside,
+        "the port is not among those that the tenant may publish",
+    )
 }
 
 /// The name that stands before each rule set: lower-case letters, digits and `_`, because it is written into rule text.
@@ -169,16 +159,17 @@ pub fn outer_anchor(policy: &NetPolicy) -> std::io::Result<String> {
     }
 }
 
-fn refuse(why: &str) -> Answer<()> {
-    Err(HelperError::new(ErrorCode::Refused, why))
+/// Refuses with the rule that is broken.
+fn refuse_if(is_broken: bool, why: &str) -> Answer<()> {
+    if is_broken {
+        Err(HelperError::new(ErrorCode::Refused, why))
+    } else {
+        Ok(())
+    }
 }
 
 fn mtu_fits(mtu_bytes: u16) -> Answer<()> {
-    if mtu_bytes >= MTU_BYTES_MIN {
-        Ok(())
-    } else {
-        refuse("the largest packet is below 68 bytes")
-    }
+    refuse_if(mtu_bytes < MTU_BYTES_MIN, "the largest packet is below 68 bytes")
 }
 
 /// Whether it is an address that its link alone knows. A container may have one on its own end, from where nothing is routed; a
@@ -198,12 +189,9 @@ fn addresses_fit(addresses: &[AddressPrefix]) -> Answer<()> {
 fn addresses_stand_once(addresses: &[AddressPrefix]) -> Answer<()> {
     let mut seen = HashSet::new();
     for prefix in addresses {
-        if !seen.insert(prefix.address) {
-            return refuse("an address stands there twice");
-        }
-        if is_network_or_broadcast(*prefix) {
-            return refuse("an interface cannot have the network's own or its broadcast address");
-        }
+        refuse_if(!seen.insert(prefix.address), "an address stands there twice")?;
+        let why = "an interface cannot have the network's own or its broadcast address";
+        refuse_if(is_network_or_broadcast(*prefix), why)?;
     }
     Ok(())
 }
@@ -214,13 +202,10 @@ fn prefix_fits(prefix: AddressPrefix) -> Answer<()> {
     } else {
         IPV6_PREFIX_BITS_MIN
     };
-    if prefix.prefix_bits > prefix::width(prefix.address) || prefix.prefix_bits < shortest {
-        return refuse("the prefix length is out of range");
-    }
-    if RESERVED.iter().any(|reserved| prefix::overlap(*reserved, prefix)) {
-        return refuse("the prefix touches reserved addresses");
-    }
-    Ok(())
+    let is_odd = prefix.prefix_bits > prefix::width(prefix.address) || prefix.prefix_bits < shortest;
+    refuse_if(is_odd, "the prefix length is out of range")?;
+    let is_reserved = RESERVED.iter().any(|reserved| prefix::overlap(*reserved, prefix));
+    refuse_if(is_reserved, "the prefix touches reserved addresses")
 }
 
 /// Links of two addresses (/31, RFC 3021) and single addresses have neither.
@@ -236,16 +221,13 @@ fn is_network_or_broadcast(prefix: AddressPrefix) -> bool {
 
 fn gateways_fit(gateways: &[IpAddr], addresses: &[AddressPrefix]) -> Answer<()> {
     let of_ipv4 = gateways.iter().filter(|gateway| gateway.is_ipv4()).count();
-    if of_ipv4 > 1 || gateways.len() - of_ipv4 > 1 {
-        return refuse("more than one default route of a family");
-    }
+    let has_several = of_ipv4 > 1 || gateways.len() - of_ipv4 > 1;
+    refuse_if(has_several, "more than one default route of a family")?;
     for gateway in gateways {
-        if !addresses.iter().any(|own| prefix::covers(*own, *gateway)) {
-            return refuse("the gateway is not within the interface's prefixes");
-        }
-        if addresses.iter().any(|own| own.address == *gateway) {
-            return refuse("the gateway is the interface's own address");
-        }
+        let is_within = addresses.iter().any(|own| prefix::covers(*own, *gateway));
+        refuse_if(!is_within, "the gateway is not within the interface's prefixes")?;
+        let is_own = addresses.iter().any(|own| own.address == *gateway);
+        refuse_if(is_own, "the gateway is the interface's own address")?;
     }
     Ok(())
 }
@@ -255,59 +237,42 @@ fn gateways_fit(gateways: &[IpAddr], addresses: &[AddressPrefix]) -> Answer<()> 
 /// # Errors
 /// `Refused` for port 0 and for group addresses.
 pub fn bind_fits(address: IpAddr, port: u16) -> Answer<()> {
-    if port == 0 {
-        return refuse("port 0 cannot be published");
-    }
-    if address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return refuse("a port is published at a group address");
-    }
-    Ok(())
+    refuse_if(port == 0, "port 0 cannot be published")?;
+    let is_of_group = address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    refuse_if(is_of_group, "a port is published at a group address")
 }
 
 fn rules_fit(rules: &RuleSet) -> Answer<()> {
     let subnets = rules.subnets.as_slice();
     subnets.iter().try_for_each(|subnet| prefix_fits(*subnet))?;
     let networks: HashSet<_> = subnets.iter().map(|subnet| prefix::text(*subnet)).collect();
-    if networks.len() != subnets.len() {
-        return refuse("a prefix stands there twice");
-    }
+    refuse_if(networks.len() != subnets.len(), "a prefix stands there twice")?;
     let mut published = HashSet::new();
     for port in rules.ports.as_slice() {
         port_fits(port, subnets)?;
         // pf takes no rule twice, and nft would keep the first silently.
-        if !published.insert((
-            port.protocol == protocol::net::Transport::Tcp,
-            port.host,
-            port.host_port,
-        )) {
-            return refuse("a port is published twice");
-        }
+        let is_tcp = port.protocol == protocol::net::Transport::Tcp;
+        let is_new = published.insert((is_tcp, port.host, port.host_port));
+        refuse_if(!is_new, "a port is published twice")?;
     }
     Ok(())
 }
 
 fn port_fits(port: &PortRule, subnets: &[AddressPrefix]) -> Answer<()> {
-    if port.host_port == 0 || port.container_port == 0 {
-        return refuse("port 0 cannot be published");
-    }
-    if port.host.is_ipv4() != port.container.is_ipv4() {
-        return refuse("a port cannot be translated from one address family to the other");
-    }
+    let is_zero = port.host_port == 0 || port.container_port == 0;
+    refuse_if(is_zero, "port 0 cannot be published")?;
+    let why = "a port cannot be translated from one address family to the other";
+    refuse_if(port.host.is_ipv4() != port.container.is_ipv4(), why)?;
     // Packets for 127.0.0.1 and ::1 never leave the loopback interface on either host: a proxy has to serve those.
     if port.host.is_loopback() {
         let why = "a loopback address cannot be translated to a container";
         return Err(HelperError::new(ErrorCode::Unsupported, why));
     }
-    if port.host.is_multicast() {
-        return refuse("a port is published at a group address");
-    }
-    if !subnets
+    refuse_if(port.host.is_multicast(), "a port is published at a group address")?;
+    let is_inside = subnets
         .iter()
-        .any(|subnet| prefix::covers(*subnet, port.container))
-    {
-        return refuse("a port leads to an address outside the network");
-    }
-    Ok(())
+        .any(|subnet| prefix::covers(*subnet, port.container));
+    refuse_if(!is_inside, "a port leads to an address outside the network")
 }
 
 #[cfg(test)]

@@ -6,30 +6,14 @@ use crate::lock::HostLock;
 use crate::{policy, prefix};
 use helper_runtime::pair::Hand;
 use helper_runtime::serve::{Reply, Service};
-use protocol::handshake::{HelperKind, HostFacts, HostOs};
+use protocol::handshake::{HelperKind, HostFacts};
 use protocol::limits::LIST_ITEMS_MAX;
-use protocol::names::{Bounded, InnerInterfaceName, InterfaceName, Label, Text};
+use protocol::names::{Bounded, InnerInterfaceName, InterfaceName};
 use protocol::net::{AddressPrefix, Request, Response};
 use protocol::policy::{NetPolicy, TenantPorts};
 use protocol::{Answer, ErrorCode, HelperError, Principal};
-use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-
-/// What a host says of itself. What else runs here is not this helper's to know, so it claims nothing.
-///
-/// # Errors
-/// `InvalidData` where uname(3) gives a release that is not plain text.
-pub fn facts(os: HostOs, backend: &str) -> std::io::Result<HostFacts> {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    Ok(HostFacts {
-        os,
-        release: Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?,
-        backend: Text::cut(backend),
-        runs_linux: false,
-        enforces_limits: false,
-    })
-}
 
 /// A pair of interfaces to be made.
 #[derive(Debug)]

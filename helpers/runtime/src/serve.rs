@@ -4,7 +4,8 @@ use crate::audit::{Entry, Log};
 use crate::startup::Inherited;
 use protocol::codec::{Decode, Encode, decode, encode};
 use protocol::fd::{Received, receive_frame, send_frame};
-use protocol::handshake::{Hello, HelperKind, HostFacts, MAGIC, Welcome};
+use protocol::handshake::{Hello, HelperKind, HostFacts, HostOs, MAGIC, Welcome};
+use protocol::names::{Label, Text};
 use protocol::version::PROTOCOL_VERSION;
 use protocol::{Answer, Ask, ErrorCode, HelperError, Principal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -76,6 +77,21 @@ pub trait Service {
 
     /// Called between requests, at least once a second while nothing happens.
     fn idle(&mut self) {}
+}
+
+/// What a helper says of its host where that is all it knows: what else runs there is not its to know, so it claims nothing.
+///
+/// # Errors
+/// `InvalidData` where uname(3) gives a release that is not plain text.
+pub fn facts(os: HostOs, backend: &str) -> Result<HostFacts> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    Ok(HostFacts {
+        os,
+        release: Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?,
+        backend: Text::cut(backend),
+        runs_linux: false,
+        enforces_limits: false,
+    })
 }
 
 /// Serves the connection to its end, which is the daemon's end.

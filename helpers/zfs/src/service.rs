@@ -4,12 +4,11 @@
 use crate::policy;
 use crate::worker::{Job, Workers};
 use helper_runtime::serve::{Reply, Service};
-use protocol::handshake::{HelperKind, HostFacts, HostOs};
+use protocol::handshake::{HelperKind, HostFacts};
 use protocol::limits::LIST_ITEMS_MAX;
-use protocol::names::{Bounded, DatasetName, Label, SnapshotLabel, Text};
+use protocol::names::{Bounded, DatasetName, SnapshotLabel};
 use protocol::zfs::{DatasetStats, PoolSpace, Request, Response, Tuning};
 use protocol::{Answer, ErrorCode, HelperError, Principal};
-use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 
 /// What a host does with datasets whose names the policy allows. See [`Request`] for what each answers.
@@ -90,21 +89,6 @@ pub trait Host {
     /// # Errors
     /// What the host says.
     fn space(&self) -> Answer<PoolSpace>;
-}
-
-/// What a host says of itself. What else runs here is not this helper's to know, so it claims nothing.
-///
-/// # Errors
-/// `InvalidData` where uname(3) gives a release that is not plain text.
-pub fn facts(os: HostOs, backend: &str) -> std::io::Result<HostFacts> {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    Ok(HostFacts {
-        os,
-        release: Label::new(release).map_err(|bad| Error::new(ErrorKind::InvalidData, bad))?,
-        backend: Text::cut(backend),
-        runs_linux: false,
-        enforces_limits: false,
-    })
 }
 
 /// The helper's service on a host.

@@ -93,6 +93,32 @@ fn a_configuration_that_others_can_write_is_refused_with_the_line_that_mends_it(
 }
 
 #[test]
+fn tenants_that_this_host_cannot_have_are_refused_in_one_line() {
+    if !can_run("tenants_that_this_host_cannot_have_are_refused_in_one_line") {
+        return;
+    }
+    let table = |name: &str, rest: &str| format!("[[tenant]]\nname = \"{name}\"\n{rest}\n");
+    for (text, expected) in [
+        (
+            table("red", "users = [\"cb-no-such-user\"]"),
+            "cellblock: there is no user cb-no-such-user on this host; see `cellblock doctor`",
+        ),
+        (
+            table("red", "users = [\"root\"]") + &table("blue", "users = [0]"),
+            "cellblock: configuration key tenant: user 0 is in two tenants, red and blue",
+        ),
+        (
+            table("red", ""),
+            "cellblock: configuration key tenant: red: users: names nobody, and neither does groups",
+        ),
+    ] {
+        let ground = Ground::new("tenants");
+        let said = ground.refused(&["--config", &ground.config(&text)]);
+        assert_eq!(one_line(&said), expected);
+    }
+}
+
+#[test]
 fn an_unknown_configuration_key_is_refused_with_its_line() {
     if !can_run("an_unknown_configuration_key_is_refused_with_its_line") {
         return;

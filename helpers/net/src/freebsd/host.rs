@@ -4,7 +4,8 @@
 use super::links::{self, Sockets, step};
 use super::{inside, rules, sys, wire};
 use crate::prefix;
-use crate::service::{Endpoint, facts};
+use crate::service::Endpoint;
+use helper_runtime::serve::facts;
 use protocol::Answer;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{AnchorName, InnerInterfaceName, InterfaceName};

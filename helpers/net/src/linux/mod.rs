@@ -13,7 +13,8 @@ mod sys;
 pub use rules::names as loaded;
 pub use sandbox::{confine_front, confine_hand};
 
-use crate::service::{Endpoint, facts};
+use crate::service::Endpoint;
+use helper_runtime::serve::facts;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{AnchorName, InnerInterfaceName, InterfaceName};
 use protocol::net::{AddressPrefix, Request, RuleSet};

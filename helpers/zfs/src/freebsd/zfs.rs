@@ -7,8 +7,9 @@
 use super::command::{Command, FULL_NAME_BYTES};
 use super::copy::{self, Copy};
 use crate::nvlist::{List, Value};
-use crate::service::{self, Host};
+use crate::service::Host;
 use crate::worker::Job;
+use helper_runtime::serve::facts;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
 use protocol::zfs::{CLONE_LABEL_PREFIX, Compression, DatasetStats, PoolSpace, Tuning};
@@ -123,8 +124,8 @@ impl<K: Kernel> Zfs<K> {
     /// # Errors
     /// What the kernel says of the parent.
     pub fn below(parent: &str, kernel: K) -> Answer<Self> {
-        let facts = service::facts(HostOs::FreeBsd, &format!("zfs {parent}"))
-            .map_err(|e| HelperError::system("uname", &e))?;
+        let facts =
+            facts(HostOs::FreeBsd, &format!("zfs {parent}")).map_err(|e| HelperError::system("uname", &e))?;
         let zfs = Zfs {
             kernel: Arc::new(kernel),
             parent: parent.to_owned(),

@@ -21,8 +21,9 @@ mod trash;
 pub use sandbox::{CAPABILITIES, confine, restrict};
 
 use crate::policy::FAMILIES;
-use crate::service::{self, Host};
+use crate::service::Host;
 use crate::worker::Job;
+use helper_runtime::serve::facts;
 use mounts::Mounts;
 use protocol::handshake::{HostFacts, HostOs};
 use protocol::names::{DatasetName, SnapshotLabel};
@@ -70,7 +71,7 @@ pub fn open(policy: &ZfsPolicy) -> Result<Pool> {
         root,
         trash,
         mounts,
-        facts: service::facts(HostOs::Linux, "overlayfs")?,
+        facts: facts(HostOs::Linux, "overlayfs")?,
     })
 }
 
