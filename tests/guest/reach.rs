@@ -30,7 +30,12 @@ enum Place {
     Host,
     Outside,
     Container(&'static str),
+    /// The container of another tenant, which no command of ours enters.
+    Foreigner,
 }
+
+/// Who may use the socket, and is the tenant `other` (see `story.rs`).
+const FOREIGNER: &str = "www";
 
 /// What must come of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,7 @@ pub(crate) fn is_as_on_linux(story: &mut Story) {
             "run -d --name {name} --network {network} -v /srv/tools:/tools:ro base sleep 3000"
         ));
     }
+    let foreigner = begin_foreigner(story);
     let server = addresses(story, "server");
     let server = server.each_ref().map(String::as_str);
     let neighbour = addresses(story, "neighbour");
@@ -127,6 +133,22 @@ pub(crate) fn is_as_on_linux(story: &mut Story) {
             Wanted::Answer,
             server,
         ),
+        (
+            "other tenant",
+            Place::Foreigner,
+            server,
+            INSIDE,
+            Wanted::Silence,
+            server,
+        ),
+        (
+            "other tenant, published",
+            Place::Foreigner,
+            HOST,
+            PUBLISHED,
+            Wanted::Answer,
+            server,
+        ),
     ];
     let mut wrong = Vec::new();
     for (name, from, to, port, wanted, asker) in table {
@@ -134,7 +156,7 @@ pub(crate) fn is_as_on_linux(story: &mut Story) {
             for transport in ["tcp", "udp"] {
                 let tries = if wanted == Wanted::Silence { 1 } else { TRIES_MAX };
                 let line = format!("ask {transport} {address} {port}");
-                let seen = (0..tries).find_map(|_| ask(story, from, &line));
+                let seen = (0..tries).find_map(|_| ask(story, from, &foreigner, &line));
                 println!("{name:<30} {line:<50} {}", seen.as_deref().unwrap_or("-"));
                 let fits = match wanted {
                     Wanted::Itself => seen.as_deref() == Some(asker[family]),
@@ -148,6 +170,10 @@ pub(crate) fn is_as_on_linux(story: &mut Story) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // It is no container of ours, and its names are not taken.
+    story.ends(1, &format!("inspect {foreigner}"));
+    asked_by_foreigner(story, "DELETE /containers/server?force=1", "");
+    asked_by_foreigner(story, "DELETE /networks/one", "");
     story.docker("rm -f server neighbour stranger");
     story.docker("network rm one two");
     for line in MACHINE_GONE {
@@ -155,12 +181,45 @@ pub(crate) fn is_as_on_linux(story: &mut Story) {
     }
 }
 
+/// Another user's network and container, with the names of ours; gives the container's id. That user has no docker command here, so
+/// the requests are sent by hand.
+fn begin_foreigner(story: &mut Story) -> String {
+    story.guest(&format!("pw groupmod cellblock -m {FOREIGNER}"));
+    asked_by_foreigner(
+        story,
+        "POST /networks/create",
+        r#"{"Name":"one","EnableIPv6":true}"#,
+    );
+    let container = r#"{"Image":"base","Cmd":["sleep","3000"],"HostConfig":{"NetworkMode":"one","Binds":["/srv/tools:/tools:ro"]}}"#;
+    let made = asked_by_foreigner(story, "POST /containers/create?name=server", container);
+    let id = made.split("\"Id\":\"").nth(1).and_then(|rest| rest.get(..64));
+    let id = id.expect("the answer names the container").to_owned();
+    asked_by_foreigner(story, "POST /containers/server/start", "");
+    id
+}
+
+/// The answer, which must be a good one.
+fn asked_by_foreigner(story: &mut Story, line: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!(
+        "{line} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Type: application/json\\r\\nContent-Length: {length}\\r\\n\\r\\n"
+    );
+    let answer = story.guest(&format!(
+        "printf '{head}{body}' | su -m {FOREIGNER} -c 'nc -N -U /var/run/docker.sock'"
+    ));
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    answer
+}
+
 /// Who the server saw when somebody asked; none where nothing came back.
-fn ask(story: &mut Story, from: Place, line: &str) -> Option<String> {
+fn ask(story: &mut Story, from: Place, foreigner: &str, line: &str) -> Option<String> {
     let heard = match from {
         Place::Host => story.said(&format!("/srv/tools/probe {line} 2>/dev/null || true")),
         Place::Outside => story.said(&format!(
             "jexec outside /srv/tools/probe {line} 2>/dev/null || true"
+        )),
+        Place::Foreigner => story.said(&format!(
+            "jexec $(jls name | grep {foreigner}) /tools/probe {line} 2>/dev/null || true"
         )),
         Place::Container(name) => story.quiet(&format!("exec {name} /tools/probe {line}")).out,
     };

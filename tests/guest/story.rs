@@ -19,7 +19,7 @@ const BASE_SYSTEM: &str = "bin sbin lib libexec etc usr/bin usr/sbin usr/lib/*.s
 const INSTALLATION: [&str; 3] = [
     "mkdir -p /usr/local/sbin /usr/local/etc/cellblock /usr/local/etc/rc.d",
     "tar -C /usr/local/sbin -xf /dev/vtbd1",
-    "printf 'parent_dataset = \"tank/cellblock\"\\nbind_roots = [\"/srv\"]\\ninsecure_registries = [\"10.0.2.0/24\"]\\n' > /usr/local/etc/cellblock/cellblock.toml",
+    "printf 'parent_dataset = \"tank/cellblock\"\\nbind_roots = [\"/srv\"]\\ninsecure_registries = [\"10.0.2.0/24\"]\\n[[tenant]]\\nname = \"other\"\\nusers = [\"www\"]\\nbind_roots = [\"/srv\"]\\n' > /usr/local/etc/cellblock/cellblock.toml",
 ];
 
 /// What the doctor asks for after that: the pool and IPv6 are the administrator's to decide, the rest is set up.
