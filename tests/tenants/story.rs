@@ -136,6 +136,7 @@ fn what_each_tenant_has_is_there_after_the_daemon_died() {
     };
     ground.red.ok("tag base mine");
     ground.red.ok("volume create kept");
+    ground.red.ok("volume create --opt clone=kept copied");
     let running =
         "run -d --restart always --name server -v kept:/v base sh -c 'echo x >> /v/starts; sleep 600'";
     ground.red.ok(running);
@@ -149,6 +150,7 @@ fn what_each_tenant_has_is_there_after_the_daemon_died() {
         docker.ok("exec server true");
     }
     assert_eq!(ground.red.ok("exec server cat /v/starts"), "x");
+    ground.red.ok("run --rm -v copied:/v base true");
     ground.engine = ground.engine.stop_and_start();
     let socket = ground.engine.socket();
     std::fs::set_permissions(socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();

@@ -12,6 +12,7 @@ use crate::services::images::Images;
 use crate::services::naming;
 use crate::services::networks::Networks;
 use crate::services::processes::{Processes, ProcessesActor};
+use crate::services::reservations::Reservations;
 use crate::services::volumes::Volumes;
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
@@ -19,7 +20,6 @@ use crate::transport::launcher::Launcher;
 use actix::Actor;
 use protocol::Principal;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Name of the fact that identifies this installation.
 const INSTALLATION: &str = "installation";
@@ -89,7 +89,7 @@ pub(super) async fn wire(settings: Settings, supervisor: &Supervisor) -> Result<
         settings: Arc::clone(&settings),
         recording: tokio::sync::Mutex::default(),
         reconciled: tokio::sync::watch::channel(false).0,
-        is_pruning: AtomicBool::new(false),
+        pruning: Reservations::default(),
     };
     let containers = Containers(Arc::new(deps));
     let builder = Builder::new(containers.clone(), images.clone(), Arc::clone(&settings));

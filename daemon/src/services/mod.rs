@@ -22,6 +22,7 @@ pub mod images;
 pub mod naming;
 pub mod networks;
 pub mod processes;
+pub mod reservations;
 pub mod units;
 pub mod volumes;
 pub use failure::Failure;

@@ -9,7 +9,6 @@ use docker_api::filters::Filters;
 use docker_api::timestamps::parse_flexible;
 use protocol::Principal;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use time::OffsetDateTime;
 
 /// What was removed.
@@ -31,13 +30,12 @@ impl Containers {
             .accept_only(&["label", "label!", "until"])
             .map_err(|error| Failure::Invalid(error.to_string()))?;
         let until = until(&filters, OffsetDateTime::now_utc())?;
-        if self.0.is_pruning.swap(true, Ordering::AcqRel) {
-            return Err(Failure::Conflict(error::PRUNE_RUNNING.to_owned()));
-        }
+        let running = || Failure::Conflict(error::PRUNE_RUNNING.to_owned());
+        let pruning = self.0.pruning.reserve(by.tenant.as_str()).ok_or_else(running)?;
         let (this, by) = (self.clone(), by.clone());
         to_the_end(async move {
             let pruned = this.prune_chosen(&by, &filters, until).await;
-            this.0.is_pruning.store(false, Ordering::Release);
+            drop(pruning);
             pruned
         })
         .await

@@ -17,6 +17,7 @@ use crate::services::networks::Networks;
 use crate::services::processes::logs::{LogPlan, LogWriter};
 use crate::services::processes::messages::{ExecsOf, HubOf};
 use crate::services::processes::{Hub, Kept, Processes, Run};
+use crate::services::reservations::Reservations;
 use crate::services::volumes::Volumes;
 use crate::services::{Failure, clock, naming};
 use crate::store::{Kind, Store};
@@ -31,7 +32,6 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Exit code of a run whose end nobody saw, as dockerd has it.
@@ -66,8 +66,8 @@ pub struct Deps {
     pub recording: tokio::sync::Mutex<()>,
     /// Whether what an earlier daemon left has been dealt with: until then nothing is started by a policy.
     pub reconciled: tokio::sync::watch::Sender<bool>,
-    /// Whether ended containers are being removed: one such request at a time.
-    pub is_pruning: AtomicBool,
+    /// The tenants whose ended containers are being removed: one such request of each at a time.
+    pub pruning: Reservations,
 }
 
 impl Deps {

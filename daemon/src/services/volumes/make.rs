@@ -8,48 +8,13 @@ use crate::store::Kind;
 use crate::transport::Helpers;
 use protocol::zfs::Tuning;
 use protocol::{ErrorCode, Principal};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// The volumes that are being filled from others, by their keys; the table has them when they are whole.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Making(Arc<Mutex<BTreeSet<String>>>);
-
-/// A name that nobody else makes a volume of meanwhile.
-#[derive(Debug)]
-struct Reserved {
-    making: Making,
-    key: String,
-}
-
-impl Making {
-    fn reserve(&self, key: &str) -> Option<Reserved> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.insert(key.to_owned()).then(|| Reserved {
-            making: self.clone(),
-            key: key.to_owned(),
-        })
-    }
-
-    fn holds(&self, key: &str) -> bool {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.contains(key)
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let mut held = self.making.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.remove(&self.key);
-    }
-}
 
 /// Whether an earlier daemon ended while it filled the volume from another: its dataset comes last.
 pub(super) async fn was_interrupted(helpers: &Helpers, volume: &Volume) -> Result<bool, Failure> {
     if options_of(volume)?.beginning == Beginning::Empty {
         return Ok(false);
     }
-    let by = crate::kernel::housekeeping()?;
+    let by = crate::kernel::housekeeping_of(&volume.tenant)?;
     let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
     match helpers.zfs.stats(&by, dataset).await {
         Ok(_) => Ok(false),

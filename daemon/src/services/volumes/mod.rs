@@ -13,11 +13,11 @@ pub use fill::Tree;
 pub use table::{ANONYMOUS_LABEL, DRIVER, Volume};
 
 use crate::kernel::bus::Bus;
+use crate::services::reservations::Reservations;
 use crate::services::{Failure, naming};
 use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use docker_api::filters::Filters;
-use make::Making;
 use options::{Content, Options};
 use protocol::mount::{Access, BindSource, MissingSource, Request, TmpfsFlags};
 use protocol::names::{DatasetName, MountName, RelPath};
@@ -26,7 +26,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use table::Table;
 use tokio::sync::Mutex;
 
@@ -41,8 +40,10 @@ pub struct Volumes {
     bus: Bus,
     mount_root: Arc<PathBuf>,
     table: Arc<Mutex<Table>>,
-    making: Making,
-    is_pruning: Arc<AtomicBool>,
+    /// The volumes that are being filled from others, by their keys; the table has them when they are whole.
+    making: Reservations,
+    /// The tenants whose volumes are being pruned.
+    pruning: Reservations,
 }
 
 /// What a client wants.
@@ -116,8 +117,8 @@ impl Volumes {
             bus,
             mount_root: Arc::new(root_dir.join("mnt")),
             table: Arc::new(Mutex::new(table)),
-            making: Making::default(),
-            is_pruning: Arc::default(),
+            making: Reservations::default(),
+            pruning: Reservations::default(),
         })
     }
 
@@ -254,18 +255,12 @@ impl Volumes {
     /// # Errors
     /// `Invalid` for a bad filter, `Conflict` while another prune runs.
     pub async fn prune(&self, by: &Principal, mut filters: Filters) -> Result<Pruned, Failure> {
-        if self.is_pruning.swap(true, Ordering::AcqRel) {
-            return Err(Failure::Conflict(docker_api::error::PRUNE_RUNNING.to_owned()));
+        let running = || Failure::Conflict(docker_api::error::PRUNE_RUNNING.to_owned());
+        let _pruning = self.pruning.reserve(by.tenant.as_str()).ok_or_else(running)?;
+        if !prunes_all(&filters)? {
+            filters.add("label", ANONYMOUS_LABEL);
         }
-        let pruned = async {
-            if !prunes_all(&filters)? {
-                filters.add("label", ANONYMOUS_LABEL);
-            }
-            self.prune_chosen(by, &filters).await
-        };
-        let pruned = pruned.await;
-        self.is_pruning.store(false, Ordering::Release);
-        pruned
+        self.prune_chosen(by, &filters).await
     }
 
     async fn prune_chosen(&self, by: &Principal, filters: &Filters) -> Result<Pruned, Failure> {
