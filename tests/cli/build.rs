@@ -1,25 +1,13 @@
 //! `docker build` with the classic builder.
 
-use crate::folder::Folder;
+use crate::folder::{Folder, build, built};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use system_tests::docker;
-use system_tests::docker::{Docker, Ran, eventually};
+use system_tests::docker::{Docker, eventually};
 use system_tests::engine::with_shared;
-
-fn build(docker: &Docker, options: &str, folder: &Folder) -> Ran {
-    docker.run(&format!("build {options} {folder}"))
-}
-
-/// A build that must succeed; gives what it printed.
-#[track_caller]
-fn built(docker: &Docker, options: &str, folder: &Folder) -> String {
-    let ran = build(docker, options, folder);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    ran.out
-}
 
 fn config(docker: &Docker, image: &str) -> Value {
     serde_json::from_str(&docker.ok(&format!("image inspect --format '{{{{json .Config}}}}' {image}")))

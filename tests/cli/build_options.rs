@@ -1,26 +1,15 @@
 //! `docker build`: here-documents, addresses, archives, options, contexts from elsewhere, clients that go away.
 
-use crate::folder::Folder;
+use crate::folder::{Folder, build, built};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use system_tests::docker::{Docker, Ran, eventually};
+use system_tests::docker::{Docker, eventually};
 use system_tests::tarball::Tarball;
 use system_tests::{docker, http};
-
-fn build(docker: &Docker, options: &str, folder: &Folder) -> Ran {
-    docker.run(&format!("build {options} {folder}"))
-}
-
-#[track_caller]
-fn built(docker: &Docker, options: &str, folder: &Folder) -> String {
-    let ran = build(docker, options, folder);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    ran.out
-}
 
 fn inspect(docker: &Docker, format: &str, image: &str) -> String {
     docker.ok(&format!("image inspect --format '{{{{{format}}}}}' {image}"))

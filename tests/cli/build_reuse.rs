@@ -1,13 +1,8 @@
 //! `docker build --cache-from` and `--squash`.
 
-use crate::folder::Folder;
+use crate::folder::{Folder, built};
 use system_tests::docker;
 use system_tests::docker::Docker;
-
-#[track_caller]
-fn built(docker: &Docker, options: &str, folder: &Folder) -> String {
-    docker.ok(&format!("build {options} {folder}"))
-}
 
 fn id(docker: &Docker, image: &str) -> String {
     docker.ok(&format!("image inspect --format '{{{{.Id}}}}' {image}"))

@@ -1,8 +1,9 @@
-//! A folder of one test on the host.
+//! A folder of one test on the host, and what is built from it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use system_tests::docker::{Docker, Ran};
 
 /// The folder; it goes when the test ends.
 pub(crate) struct Folder(PathBuf);
@@ -67,4 +68,17 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// `docker build` with a folder as its context.
+pub(crate) fn build(docker: &Docker, options: &str, folder: &Folder) -> Ran {
+    docker.run(&format!("build {options} {folder}"))
+}
+
+/// A build that must succeed; gives what it printed.
+#[track_caller]
+pub(crate) fn built(docker: &Docker, options: &str, folder: &Folder) -> String {
+    let ran = build(docker, options, folder);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.out
 }
