@@ -197,9 +197,9 @@ fn top_shows_the_processes_of_the_container_as_the_host_knows_them() {
 #[test]
 fn events_tell_the_life_of_a_container() {
     let docker = docker!();
-    let mut events =
-        docker.start("events --filter type=container --filter container=ev-1 --format '{{.Action}}'");
-    // The stream is open once an event of this container has come through.
+    // What happens before the stream is open is told then.
+    let mut events = docker
+        .start("events --since 1m --filter type=container --filter container=ev-1 --format '{{.Action}}'");
     docker.ok("create --name ev-1 base true");
     assert_eq!(events.line(), "create");
     docker.ok("start -a ev-1");
