@@ -9,6 +9,7 @@
 
 mod deaths;
 mod images;
+mod volumes;
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;

@@ -2,25 +2,31 @@
 
 use super::options::{Beginning, Options};
 use super::table::{ANONYMOUS_LABEL, DRIVER, Table, Volume};
-use super::{Volumes, Wanted, check_driver, check_name, options_of};
+use super::{Volumes, Wanted, check_driver, check_name, mount_name, options_of};
 use crate::services::{Failure, clock, naming};
-use crate::store::Kind;
+use crate::store::{Kind, Store};
 use crate::transport::Helpers;
 use protocol::zfs::Tuning;
 use protocol::{ErrorCode, Principal};
 
-/// Whether an earlier daemon ended while it filled the volume from another: its dataset comes last.
-pub(super) async fn was_interrupted(helpers: &Helpers, volume: &Volume) -> Result<bool, Failure> {
-    if options_of(volume)?.beginning == Beginning::Empty {
-        return Ok(false);
-    }
+/// Takes away what an earlier daemon filled from another volume when it ended. What cannot be now is tried again at the next start.
+///
+/// # Errors
+/// What the store answers.
+pub(super) async fn give_up(store: &Store, helpers: &Helpers, volume: &Volume) -> Result<(), Failure> {
     let by = crate::kernel::housekeeping_of(&volume.tenant)?;
     let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
-    match helpers.zfs.stats(&by, dataset).await {
-        Ok(_) => Ok(false),
-        Err(error) if error.is_not_found() => Ok(true),
-        Err(error) => Err(error.into()),
+    let unmounted = helpers.mount.unmount(&by, mount_name(&volume.key())?).await;
+    let destroyed = unmounted.and(helpers.zfs.destroy(&by, dataset).await);
+    tracing::warn!(
+        volume = volume.name,
+        ?destroyed,
+        "was being filled when the daemon ended"
+    );
+    if destroyed.is_ok() {
+        store.delete(Kind::Volume, &volume.key()).await?;
     }
+    Ok(())
 }
 
 impl Volumes {
@@ -50,6 +56,7 @@ impl Volumes {
                 created_ns: clock::now_ns(),
                 labels,
                 options: wanted.options,
+                is_filling: false,
             };
             let options = options_of(&volume)?;
             if self.making.holds(&volume.key()) {
@@ -103,8 +110,16 @@ impl Volumes {
 
     /// Makes a new volume's dataset. Its row is written first, so that a crash in between leaves nothing unknown.
     async fn build(&self, by: &Principal, volume: &Volume, options: &Options) -> Result<(), Failure> {
-        self.store.put(Kind::Volume, &volume.key(), volume).await?;
+        let is_filling = options.beginning != Beginning::Empty;
+        let row = Volume {
+            is_filling,
+            ..volume.clone()
+        };
+        self.store.put(Kind::Volume, &volume.key(), &row).await?;
         let built = self.build_dataset(by, volume, options).await;
+        if built.is_ok() && is_filling {
+            self.store.put(Kind::Volume, &volume.key(), volume).await?;
+        }
         if built.is_err() {
             let dataset = naming::volume_dataset(&volume.tenant, &volume.name)?;
             if let Err(error) = self.helpers.zfs.destroy(by, dataset).await {

@@ -100,13 +100,9 @@ impl Volumes {
         root_dir: &std::path::Path,
     ) -> Result<Self, Failure> {
         let mut table = Table::default();
-        for (key, volume) in store.all::<Volume>(Kind::Volume).await? {
-            if make::was_interrupted(&helpers, &volume).await? {
-                tracing::warn!(
-                    volume = volume.name,
-                    "was being filled when the daemon ended; it is gone"
-                );
-                store.delete(Kind::Volume, &key).await?;
+        for (_, volume) in store.all::<Volume>(Kind::Volume).await? {
+            if volume.is_filling {
+                make::give_up(&store, &helpers, &volume).await?;
             } else {
                 table.insert(volume);
             }

@@ -25,6 +25,9 @@ pub struct Volume {
     /// Driver options as the client gave them.
     #[serde(default)]
     pub options: Option<BTreeMap<String, String>>,
+    /// Whether another volume's content is still being put into it: only in the store, the table has whole ones.
+    #[serde(default)]
+    pub is_filling: bool,
 }
 
 impl Volume {
@@ -129,6 +132,7 @@ mod tests {
                 created_ns: 0,
                 labels: label.map(|value| BTreeMap::from([("for".to_owned(), value.to_owned())])),
                 options: None,
+                is_filling: false,
             });
         }
         table
