@@ -15,8 +15,8 @@ fn sight(docker: &Docker) -> String {
         "info",
         "events --since 0 --until 1s",
     ];
-    // `--until 1s` is a second ago: by then everything has happened.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    // `--until 1s` is a second ago, which the docker command cuts to a whole one: by then everything has happened.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
     lines.map(|line| docker.ok(line)).join("\n")
 }
 
