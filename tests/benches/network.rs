@@ -59,8 +59,7 @@ fn main() {
     docker.ok(&format!("run -d --name server -p {PORT} base sleep 6000"));
     let pid = docker.ok("inspect --format '{{.State.Pid}}' server");
     let address = docker.ok("inspect --format '{{.NetworkSettings.IPAddress}}' server");
-    let published = docker.ok("port server").lines().next().unwrap().to_owned();
-    let published = published.rsplit(':').next().unwrap().parse().unwrap();
+    let published = docker.published("server", &format!("{PORT}/tcp"));
 
     let in_host = Server::start(None);
     let loopback = best("host, loopback (floor)", "127.0.0.1", PORT, None);

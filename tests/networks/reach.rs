@@ -33,25 +33,28 @@ pub(crate) struct Row<'a> {
     pub(crate) wanted: Wanted,
 }
 
+pub(crate) fn row<'a>(
+    name: &'a str,
+    from: &'a Place,
+    to: [&'a str; 2],
+    port: u16,
+    wanted: Wanted,
+) -> Row<'a> {
+    Row {
+        name,
+        from,
+        to,
+        port,
+        wanted,
+    }
+}
+
 pub(crate) fn addresses(docker: &Docker, container: &str, network: &str) -> [String; 2] {
     let all = docker.ok(&format!(
         "inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container}"
     ));
     let all: Value = serde_json::from_str(&all).unwrap();
     ["IPAddress", "GlobalIPv6Address"].map(|field| all[network][field].as_str().unwrap().to_owned())
-}
-
-fn published(docker: &Docker, container: &str, side: &str) -> u16 {
-    let ports = docker.ok(&format!("port {container} {side}"));
-    ports
-        .lines()
-        .next()
-        .unwrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
 }
 
 #[test]
@@ -78,20 +81,13 @@ fn a_published_port_is_reached_from_everywhere_and_the_rest_from_neighbours_only
     eventually("the server answers", || {
         Place::Host.ask("tcp", &own[0], INSIDE).is_some()
     });
-    let port = published(&docker, "server", "7000/tcp");
-    assert_eq!(published(&docker, "server", "7000/udp"), port);
+    let port = docker.published("server", "7000/tcp");
+    assert_eq!(docker.published("server", "7000/udp"), port);
     let (host, own, loopback) = (
         [outside.host[0].as_str(), outside.host[1].as_str()],
         [own[0].as_str(), own[1].as_str()],
         ["127.0.0.1", "::1"],
     );
-    let row = |name, from, to, port, wanted| Row {
-        name,
-        from,
-        to,
-        port,
-        wanted,
-    };
     let table = [
         row("outside, published", &far, host, port, Wanted::Itself),
         row(

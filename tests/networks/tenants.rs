@@ -2,7 +2,7 @@
 
 use super::outside::Outside;
 use super::probe::Place;
-use super::reach::{Row, Wanted, addresses, check};
+use super::reach::{Wanted, addresses, check, row};
 use super::start_as;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -65,13 +65,6 @@ fn another_tenants_container_is_reached_by_its_published_port_only() {
         // The default bridge has no IPv6 addresses; its members have none to ask either.
         [bridge[0].as_str(), own[1].as_str()],
     );
-    let row = |name, from, to, port, wanted| Row {
-        name,
-        from,
-        to,
-        port,
-        wanted,
-    };
     let table = [
         row(
             "the tenant's own, same network",

@@ -52,7 +52,8 @@ fn archive(folder: &Path) -> PathBuf {
     path
 }
 
-fn names(folder: &Path) -> BTreeSet<String> {
+/// What stands in a folder; nothing where there is none.
+pub(crate) fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())

@@ -1,9 +1,8 @@
 //! What is left of a volume when the daemon is killed while it is filled from another: all of it, or nothing.
 
+use crate::images::names;
 use crate::{kill, start, successor};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use system_tests::docker::eventually;
 
@@ -13,13 +12,6 @@ const MOMENTS: u32 = 5;
 /// Fills a volume so that copying takes a while, and ends with what is copied last.
 const FILL: &str =
     "for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/v/$i bs=1M count=6 2>/dev/null; done; echo end > /v/z";
-
-fn names(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
-}
 
 #[test]
 fn a_volume_that_is_filled_from_another_is_whole_or_gone() {

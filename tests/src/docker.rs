@@ -95,6 +95,17 @@ impl Docker {
         ran.out.strip_suffix('\n').unwrap_or(&ran.out).to_owned()
     }
 
+    /// The host's port for a container's (`7000/tcp`): the first of several.
+    ///
+    /// # Panics
+    /// Where there is none.
+    #[track_caller]
+    pub fn published(&self, container: &str, side: &str) -> u16 {
+        let ports = self.ok(&format!("port {container} {side}"));
+        let first = ports.lines().next().unwrap();
+        first.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
     /// Runs a command that must end with that exit code; gives its standard error.
     ///
     /// # Panics

@@ -42,16 +42,7 @@ fn a_tenants_limits_hold() {
     };
     let (red, blue) = (&ground.red, &ground.blue);
     red.ok("run -d --name first -p 7000 base sleep 600");
-    let port: u16 = red
-        .ok("port first 7000/tcp")
-        .lines()
-        .next()
-        .unwrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port = red.published("first", "7000/tcp");
     assert!((31980..=31989).contains(&port), "{port}");
     let said = red.fails(125, "run -d --name second -p 8080:7000 base sleep 600");
     let refusal = "the tenant red may publish the host's ports 31980 to 31989 only";

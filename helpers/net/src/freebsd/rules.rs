@@ -9,7 +9,8 @@
 //!   translated answer would not find its way back without `net.pf.filter_local`; a proxy serves the host itself.
 //! - filter: what `rdr` sent to a container (and tagged) comes in by a rule with the container's label, by which pf can be told
 //!   to forget it ([`label`]): the state on the outer interface knows the container only by its translation. Into the network
-//!   come answers, what is tagged and the host; nothing else, and so nothing from another container network. Frames between members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
+//!   come answers, what is tagged and the host; nothing else, and so nothing from another container network. Frames between
+//!   members of one bridge are not seen here (`net.link.bridge.pfil_*` are 0).
 //!   The network's name server, at the host's own address there, is always reached. IPv6 finds neighbours by packets that
 //!   are judged here too (RFC 4861), where IPv4's ARP is not.
 //!   Whether containers reach other services of the host itself is left to the administrator's own rules.
